@@ -1,0 +1,1 @@
+//! Protobuf events and gRPC contracts, with the generated code in git.

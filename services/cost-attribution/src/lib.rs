@@ -1,0 +1,1 @@
+//! Cost per team and hour, exact to the nano-dollar.

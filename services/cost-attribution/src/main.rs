@@ -1,0 +1,3 @@
+//! Cost per team and hour, exact to the nano-dollar.
+
+fn main() {}

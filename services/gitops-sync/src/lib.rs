@@ -1,0 +1,1 @@
+//! Argo CD Applications: rendered from git, applied, pruned, healed.

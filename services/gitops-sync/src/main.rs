@@ -1,0 +1,3 @@
+//! Argo CD Applications: rendered from git, applied, pruned, healed.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Health of every resource and team; incidents opened and closed.

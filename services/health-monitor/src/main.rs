@@ -1,0 +1,3 @@
+//! Health of every resource and team; incidents opened and closed.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Events over NATS JetStream: envelope, subjects, publisher, consumers, dead letters.

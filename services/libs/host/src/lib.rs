@@ -1,0 +1,1 @@
+//! The process shell: config, telemetry, admin port, gRPC, lease, supervision, drain.

@@ -1,0 +1,1 @@
+//! Level-triggered loops over the Kubernetes API: queue, apply, finalizer, status, outbox.

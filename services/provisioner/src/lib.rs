@@ -1,0 +1,1 @@
+//! Databases and caches: pods locally, RDS and ElastiCache in AWS, one connection Secret.

@@ -1,0 +1,3 @@
+//! Databases and caches: pods locally, RDS and ElastiCache in AWS, one connection Secret.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Teams: namespaces, quotas, rights and network policy.

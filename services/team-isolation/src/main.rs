@@ -1,0 +1,3 @@
+//! Teams: namespaces, quotas, rights and network policy.
+
+fn main() {}

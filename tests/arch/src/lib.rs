@@ -1,0 +1,1 @@
+//! Tests that hold the shape of this repository.

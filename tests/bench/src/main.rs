@@ -1,0 +1,3 @@
+//! Benchmarks: bus, onboarding, memory.
+
+fn main() {}

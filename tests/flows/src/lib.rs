@@ -1,0 +1,1 @@
+//! Tests of whole flows on a real control plane.

@@ -1,0 +1,1 @@
+//! What tests start: real NATS servers, a real API server, waiting with a limit.

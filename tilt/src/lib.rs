@@ -1,0 +1,1 @@
+//! The local control plane: toolchain, certificates, processes, nodes.
