@@ -1,0 +1,165 @@
+//! `Team`: who shares the cluster, with how much, and who may do what.
+
+mod access;
+mod limits;
+mod network;
+mod pod_security;
+mod quota;
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use mlp_model::Outbox;
+use serde::{Deserialize, Serialize};
+
+pub use access::{Access, Members, Role, ServiceAccountSpec};
+pub use limits::{ClaimLimits, ClaimSize, ContainerLimits, CpuMemory, LimitRangeSpec, PodLimits};
+pub use network::{NetworkMode, NetworkPolicySpec, NetworkRule, PolicyPort, Protocol};
+pub use pod_security::{PodSecurity, PodSecurityLevel};
+pub use quota::{ObjectCounts, QuotaLimits, QuotaRequests, QuotaSpec};
+
+use crate::Condition;
+
+/// What a platform engineer declares about a team. Cluster-scoped; the object's name is the team's.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "mlplatform.dev",
+    version = "v1alpha1",
+    kind = "Team",
+    plural = "teams",
+    category = "mlp",
+    doc = "A team that shares the platform: its namespaces, quota, rights and network policy.",
+    status = "TeamStatus",
+    derive = "PartialEq",
+    validation = Rule::new("self.metadata.name.size() <= 40")
+        .message("metadata.name: a team's name has at most 40 characters; shorten it"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')")
+        .message("metadata.name: use lower-case letters, digits and inner hyphens, starting with a letter"),
+    validation = Rule::new("!self.metadata.name.matches('^(default|kube|system|platform|mlp|istio|monitoring|argocd)(-.*)?$')")
+        .message("metadata.name: the name is reserved for Kubernetes or the platform; choose another"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Namespaces", type_ = "string", json_path = ".status.namespaces[*].name"),
+    printcolumn(name = "Cost centre", type_ = "string", json_path = ".spec.costCenter"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = "1"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TeamSpec {
+    /// Name for people, for example `Machine Learning`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub display_name: Option<String>,
+    /// Who answers for the team: names or mail addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 200)))]
+    pub owners: Vec<String>,
+    /// The cost centre that pays; a label value. Default: the team's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"))]
+    pub cost_center: Option<String>,
+    /// The team's namespaces. Default: one, named `<team>-team`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
+    pub namespaces: Vec<TeamNamespace>,
+    /// Labels put on the team's namespaces beside the platform's own; keys of the platform and of
+    /// Kubernetes are refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    #[x_kube(validation = Rule::new("self.all(key, key.size() <= 317 && !key.contains('mlplatform.dev/') && !key.contains('kubernetes.io/') && !key.contains('k8s.io/'))")
+        .message("spec.labels: keys of mlplatform.dev, kubernetes.io and k8s.io belong to the platform; remove them"))]
+    #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 63)")
+        .message("spec.labels: a value has at most 63 characters"))]
+    pub labels: BTreeMap<String, String>,
+    /// The most that the team's namespaces may use together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaSpec>,
+    /// Defaults and bounds for each pod, container and claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_range: Option<LimitRangeSpec>,
+    /// Who may do what in the team's namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// Which traffic is admitted; everything else is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicySpec>,
+    /// Pod Security Standards of the team's namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_security: Option<PodSecurity>,
+}
+
+/// One namespace of a team.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TeamNamespace {
+    /// The namespace's full name: a DNS label that is not one of the system's.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z]([a-z0-9-]*[a-z0-9])?$"))]
+    #[x_kube(validation = Rule::new("!self.matches('^(default|argocd|monitoring|platform|local-path-storage|(kube|mlp|istio)(-.*)?)$')")
+        .message("spec.namespaces[].name: the namespace belongs to Kubernetes or the platform; choose another"))]
+    pub name: String,
+}
+
+impl Team {
+    /// Names of the team's namespaces, the default applied.
+    pub fn namespace_names(&self) -> Vec<String> {
+        if self.spec.namespaces.is_empty() {
+            let team = self.metadata.name.as_deref().unwrap_or_default();
+            return vec![format!("{team}-team")];
+        }
+        self.spec.namespaces.iter().map(|namespace| namespace.name.clone()).collect()
+    }
+
+    /// The cost centre, the default (the team's name) applied.
+    pub fn cost_center(&self) -> &str {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        self.spec.cost_center.as_deref().unwrap_or(name)
+    }
+}
+
+/// What the platform says about a team.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TeamStatus {
+    /// `Ready` and one condition per part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The team's namespaces as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<NamespaceStatus>,
+    /// Quota in force and used, over the team's namespaces together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaStatus>,
+    /// Facts recorded and not yet published.
+    #[serde(default)]
+    pub outbox: Outbox,
+}
+
+/// One namespace of a team, as it is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceStatus {
+    /// The namespace's name.
+    pub name: String,
+    /// The namespace's uid; tells a namespace that was made anew.
+    #[serde(default)]
+    pub uid: String,
+    /// Whether quota, rights and policy are in force.
+    #[serde(default)]
+    pub ready: bool,
+}
+
+/// Quota in force and used, by Kubernetes' quota keys.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaStatus {
+    /// The most admitted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hard: BTreeMap<String, crate::Amount>,
+    /// In use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub used: BTreeMap<String, crate::Amount>,
+}
