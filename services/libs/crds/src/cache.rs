@@ -15,6 +15,7 @@ use crate::database::{InstanceClass, InstanceResources};
     version = "v1alpha1",
     kind = "Cache",
     plural = "caches",
+    shortname = "mc",
     category = "mlp",
     namespaced,
     doc = "An in-memory store in a team's namespace; its connection is a Secret by the Service Binding specification.",

@@ -114,10 +114,10 @@ pub enum InstanceClass {
 #[serde(rename_all = "camelCase")]
 pub struct InstanceResources {
     /// CPU, in cores.
-    #[x_kube(validation = Rule::new("quantity(string(self)).sign() > 0").message("resources.cpu must be more than zero"))]
+    #[x_kube(validation = Rule::new("quantity(string(self)).compareTo(quantity('0')) > 0").message("resources.cpu must be more than zero"))]
     pub cpu: Amount,
     /// Memory, in bytes.
-    #[x_kube(validation = Rule::new("quantity(string(self)).sign() > 0").message("resources.memory must be more than zero"))]
+    #[x_kube(validation = Rule::new("quantity(string(self)).compareTo(quantity('0')) > 0").message("resources.memory must be more than zero"))]
     pub memory: Amount,
 }
 

@@ -27,6 +27,7 @@ use crate::Condition;
     version = "v1alpha1",
     kind = "Team",
     plural = "teams",
+    shortname = "tm",
     category = "mlp",
     doc = "A team that shares the platform: its namespaces, quota, rights and network policy.",
     status = "TeamStatus",
@@ -158,8 +159,10 @@ pub struct NamespaceStatus {
 pub struct QuotaStatus {
     /// The most admitted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub hard: BTreeMap<String, crate::Amount>,
     /// In use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub used: BTreeMap<String, crate::Amount>,
 }
