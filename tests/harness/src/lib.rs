@@ -1,1 +1,15 @@
 //! What tests start: real NATS servers, a real API server, waiting with a limit.
+//!
+//! Everything comes from the pinned toolchain, on free ports, in temporary folders, and ends with
+//! the test: by drop, or by a watchdog when the test process is killed. A missing tool is built;
+//! when that fails the test fails with the remedy, it is never skipped.
+
+mod error;
+pub mod nats;
+mod start;
+mod wait;
+
+pub use error::HarnessError;
+pub use mlp_tilt::plane::nats::{Access, Operator};
+pub use nats::{NatsCluster, NatsOptions, NatsServer};
+pub use wait::{TimedOut, wait_until};

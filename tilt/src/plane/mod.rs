@@ -1,0 +1,3 @@
+//! The components of the control plane, one file each.
+
+pub mod nats;
