@@ -1,1 +1,3 @@
 //! Teams: namespaces, quotas, rights and network policy.
+
+pub mod domain;

@@ -1,0 +1,160 @@
+//! What a team's namespaces hold, as Kubernetes objects.
+//!
+//! Amounts and lists are written in the form that the API server stores, so that a comparison with
+//! the live object finds changes and nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use mlp_model::labels;
+use serde_json::Value;
+
+use super::SERVICE;
+use super::model::DeclaredTeam;
+
+pub mod limits;
+pub mod namespace;
+pub mod network;
+pub mod quota;
+pub mod roles;
+
+/// The kinds that this service writes, in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Namespace.
+    Namespace,
+    /// ServiceAccount.
+    ServiceAccount,
+    /// ResourceQuota.
+    ResourceQuota,
+    /// LimitRange.
+    LimitRange,
+    /// NetworkPolicy.
+    NetworkPolicy,
+    /// Role.
+    Role,
+    /// RoleBinding: last, so that nobody acts before quota and policy are in force.
+    RoleBinding,
+}
+
+/// Names one object of ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; for a Namespace, itself.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Namespace => write!(formatter, "Namespace {}", self.name),
+            kind => write!(formatter, "{kind:?} {}/{}", self.namespace, self.name),
+        }
+    }
+}
+
+/// One object of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A team's namespace.
+    Namespace(Namespace),
+    /// The team's service account.
+    ServiceAccount(ServiceAccount),
+    /// The namespace's share of the team's quota.
+    ResourceQuota(ResourceQuota),
+    /// Defaults and bounds.
+    LimitRange(LimitRange),
+    /// Denied or admitted traffic.
+    NetworkPolicy(NetworkPolicy),
+    /// What members may do.
+    Role(Role),
+    /// Who the members are.
+    RoleBinding(RoleBinding),
+}
+
+impl Object {
+    /// What the object is called.
+    pub fn key(&self) -> Key {
+        let (kind, metadata) = match self {
+            Self::Namespace(object) => (Kind::Namespace, &object.metadata),
+            Self::ServiceAccount(object) => (Kind::ServiceAccount, &object.metadata),
+            Self::ResourceQuota(object) => (Kind::ResourceQuota, &object.metadata),
+            Self::LimitRange(object) => (Kind::LimitRange, &object.metadata),
+            Self::NetworkPolicy(object) => (Kind::NetworkPolicy, &object.metadata),
+            Self::Role(object) => (Kind::Role, &object.metadata),
+            Self::RoleBinding(object) => (Kind::RoleBinding, &object.metadata),
+        };
+        let name = metadata.name.clone().unwrap_or_default();
+        Key { kind, namespace: metadata.namespace.clone().unwrap_or_else(|| name.clone()), name }
+    }
+
+    /// The object as JSON, for comparison and for printing.
+    pub fn json(&self) -> Value {
+        let value = match self {
+            Self::Namespace(object) => serde_json::to_value(object),
+            Self::ServiceAccount(object) => serde_json::to_value(object),
+            Self::ResourceQuota(object) => serde_json::to_value(object),
+            Self::LimitRange(object) => serde_json::to_value(object),
+            Self::NetworkPolicy(object) => serde_json::to_value(object),
+            Self::Role(object) => serde_json::to_value(object),
+            Self::RoleBinding(object) => serde_json::to_value(object),
+        };
+        // Serializing a k8s-openapi type into a Value cannot fail: all its map keys are strings.
+        value.unwrap_or_default()
+    }
+}
+
+/// All objects of a team, namespace by namespace, in the order in which they are made.
+pub fn of(team: &DeclaredTeam) -> Vec<Object> {
+    let count = team.namespaces.len();
+    let each = team.namespaces.iter().enumerate();
+    each.flat_map(|(index, name)| in_namespace(team, name, index, count)).collect()
+}
+
+fn in_namespace(team: &DeclaredTeam, namespace: &str, index: usize, count: usize) -> Vec<Object> {
+    let mut objects = vec![
+        Object::Namespace(namespace::namespace(team, namespace)),
+        Object::ServiceAccount(roles::service_account(team, namespace)),
+        Object::ResourceQuota(quota::quota(team, namespace, index, count)),
+    ];
+    objects.extend(limits::limit_range(team, namespace).map(Object::LimitRange));
+    objects.extend(network::policies(team, namespace).into_iter().map(Object::NetworkPolicy));
+    objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
+    objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
+    objects
+}
+
+/// Metadata of an object in a team's namespace.
+fn metadata(team: &DeclaredTeam, namespace: &str, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        labels: Some(owner_labels(team)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The labels by which this service finds its objects again.
+fn owner_labels(team: &DeclaredTeam) -> BTreeMap<String, String> {
+    [
+        (labels::TEAM, team.name.as_str()),
+        (labels::COST_CENTER, team.cost_center.as_str()),
+        (labels::ENVIRONMENT, team.environment.as_str()),
+        (labels::MANAGED_BY, SERVICE),
+        (labels::PART_OF, "ml-platform"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

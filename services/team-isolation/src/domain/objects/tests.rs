@@ -1,0 +1,88 @@
+use serde_json::json;
+
+use super::*;
+use crate::domain::model::declare;
+
+fn declared(spec: Value) -> DeclaredTeam {
+    let team = json!({
+        "apiVersion": "mlplatform.dev/v1alpha1",
+        "kind": "Team",
+        "metadata": {"name": "ml", "uid": "u-1", "generation": 1},
+        "spec": spec,
+    });
+    declare(&serde_json::from_value(team).unwrap(), mlp_model::Environment::Local).unwrap()
+}
+
+fn find(objects: &[Object], kind: Kind, name: &str) -> Value {
+    let found = objects.iter().find(|object| object.key().kind == kind && object.key().name == name);
+    found.unwrap_or_else(|| panic!("no {kind:?} {name}")).json()
+}
+
+#[test]
+fn the_shares_of_several_namespaces_add_up_to_the_quota() {
+    let spec = json!({
+        "namespaces": [{"name": "ml-a"}, {"name": "ml-b"}, {"name": "ml-c"}],
+        "quota": {"requests": {"cpu": "20", "memory": "64Gi", "nvidia.com/gpu": "4"}, "objects": {"pods": 50}},
+    });
+    let objects = of(&declared(spec));
+    for (key, total) in [("requests.cpu", 20), ("requests.nvidia.com/gpu", 4), ("pods", 50)] {
+        let shares = objects.iter().filter(|object| object.key().kind == Kind::ResourceQuota).map(|quota| {
+            quota.json()["spec"]["hard"][key].as_str().unwrap().parse::<i64>().unwrap()
+        });
+        assert_eq!(shares.sum::<i64>(), total, "{key}");
+    }
+}
+
+#[test]
+fn default_deny_selects_all_pods_and_admits_nothing() {
+    let objects = of(&declared(json!({})));
+    let deny = find(&objects, Kind::NetworkPolicy, network::DENY);
+    assert_eq!(deny["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
+    let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
+    let dns = json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]});
+    assert!(admit["spec"]["egress"].as_array().unwrap().contains(&dns));
+    let own = json!({"from": [{"namespaceSelector": {"matchLabels": {"mlplatform.dev/team": "ml"}}}]});
+    assert_eq!(admit["spec"]["ingress"][0], own);
+}
+
+#[test]
+fn without_defaults_only_listed_traffic_is_admitted() {
+    let rule = json!({"name": "lake", "cidr": "10.0.0.0/16", "ports": [{"port": 9000}]});
+    let objects = of(&declared(json!({"networkPolicy": {"includeDefaults": false, "egress": [rule]}})));
+    let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
+    assert_eq!(admit["spec"].get("ingress"), None);
+    assert_eq!(
+        admit["spec"]["egress"],
+        json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}], "ports": [{"port": 9000, "protocol": "TCP"}]}])
+    );
+}
+
+#[test]
+fn policy_that_is_off_leaves_no_policy() {
+    let objects = of(&declared(json!({"networkPolicy": {"mode": "Off"}})));
+    assert!(objects.iter().all(|object| object.key().kind != Kind::NetworkPolicy));
+}
+
+#[test]
+fn the_teams_labels_cannot_displace_the_platforms() {
+    let namespace = find(&of(&declared(json!({"labels": {"tier": "gold"}}))), Kind::Namespace, "ml-team");
+    for (key, value) in [("tier", "gold"), ("team", "ml"), ("mlplatform.dev/team", "ml"), ("environment", "local")] {
+        assert_eq!(namespace["metadata"]["labels"][key], json!(value));
+    }
+}
+
+#[test]
+fn a_quota_is_in_force_when_the_api_server_compares_with_it() {
+    let mut live = quota::quota(&declared(json!({})), "ml-team", 0, 1);
+    assert!(!quota::in_force(&live));
+    let hard = live.spec.as_ref().and_then(|spec| spec.hard.clone());
+    let status = |hard, used| k8s_openapi::api::core::v1::ResourceQuotaStatus { hard, used };
+    live.status = Some(status(hard.clone(), None));
+    assert!(!quota::in_force(&live), "without usage the API server refuses everything");
+    live.status = Some(status(hard.clone(), hard));
+    assert!(quota::in_force(&live));
+    if let Some(hard) = live.spec.as_mut().and_then(|spec| spec.hard.as_mut()) {
+        hard.insert("pods".to_owned(), k8s_openapi::apimachinery::pkg::api::resource::Quantity("9".to_owned()));
+    }
+    assert!(!quota::in_force(&live), "a changed spec takes effect when the status follows");
+}

@@ -1,0 +1,47 @@
+use super::*;
+
+#[test]
+fn each_generation_is_declared_and_isolated_once() {
+    let mut said = Said::default();
+    let waiting = Outcome::WaitingForQuota(vec!["ml-team".to_owned()]);
+    for (outcome, generation, expected) in [
+        (&waiting, 1, vec![Happened::Declared]),
+        (&waiting, 1, vec![]),
+        (&Outcome::Isolated, 1, vec![Happened::Isolated]),
+        (&waiting, 1, vec![]),
+        (&Outcome::Isolated, 1, vec![]),
+        (&Outcome::Isolated, 2, vec![Happened::Declared, Happened::Isolated]),
+        (&Outcome::Removed, 2, vec![Happened::Removed]),
+        (&Outcome::Removed, 2, vec![]),
+    ] {
+        let facts = facts(outcome, generation, said);
+        assert_eq!(facts, expected, "{outcome:?} of generation {generation}");
+        for fact in facts {
+            match fact {
+                Happened::Declared => said.declared = Some(generation),
+                Happened::Isolated => said.isolated = Some(generation),
+                Happened::Removed => said.removed = true,
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_team_states_nothing() {
+    for outcome in [
+        Outcome::Invalid(Vec::new()),
+        Outcome::Obstructed(Vec::new()),
+        Outcome::RemovalBlocked(Contents::default()),
+        Outcome::Removed,
+    ] {
+        assert_eq!(facts(&outcome, 1, Said::default()), [], "{outcome:?}");
+    }
+}
+
+#[test]
+fn quota_adds_up_over_namespaces() {
+    let parts = [("requests.cpu", "10"), ("requests.cpu", "9500m"), ("requests.memory", "32Gi"), ("requests.memory", "32Gi")];
+    let total = total_quota(parts.into_iter());
+    assert_eq!(total.get("requests.cpu").map(mlp_crds::Amount::as_str), Some("19500m"));
+    assert_eq!(total.get("requests.memory").map(mlp_crds::Amount::as_str), Some("64Gi"));
+}

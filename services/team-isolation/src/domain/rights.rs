@@ -1,0 +1,142 @@
+//! What a team's members may do in the team's namespaces, by role.
+//!
+//! Three things are the platform's and appear in no role with a writing verb: the quota, the limit
+//! range and the network policies (seed dossier section 1.4: there a team could delete its own
+//! isolation). The service's own rights must contain the widest role, because Kubernetes lets
+//! nobody grant what it does not hold.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use mlp_crds::team::Role;
+
+const READ: [&str; 3] = ["get", "list", "watch"];
+const WRITE: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// Name of the Role, and of its RoleBinding, in each namespace of a team.
+pub const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "team-admin",
+        Role::Edit => "team-edit",
+        Role::View => "team-view",
+    }
+}
+
+/// The rules of the Role, in a fixed order.
+pub fn rules(role: Role) -> Vec<PolicyRule> {
+    match role {
+        Role::Admin => {
+            let mut rules = edit();
+            rules.push(rule("", &["serviceaccounts"], &WRITE));
+            rules.push(rule("", &["serviceaccounts/token"], &["create"]));
+            // Kubernetes lets nobody bind a role that holds more than the binder does.
+            rules.push(rule("rbac.authorization.k8s.io", &["rolebindings"], &WRITE));
+            rules
+        }
+        Role::Edit => edit(),
+        Role::View => view(),
+    }
+}
+
+fn edit() -> Vec<PolicyRule> {
+    let mut rules = vec![
+        rule("", &["configmaps", "persistentvolumeclaims", "pods", "secrets", "services"], &WRITE),
+        rule("", &["pods/attach", "pods/exec", "pods/portforward"], &["create", "get"]),
+        rule("", &["pods/eviction"], &["create"]),
+        rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &WRITE),
+        rule("apps", &["deployments/scale", "replicasets/scale", "statefulsets/scale"], &WRITE),
+        rule("batch", &["cronjobs", "jobs"], &WRITE),
+        rule("autoscaling", &["horizontalpodautoscalers"], &WRITE),
+        rule("policy", &["poddisruptionbudgets"], &WRITE),
+        rule("networking.k8s.io", &["ingresses"], &WRITE),
+        rule("monitoring.coreos.com", &["podmonitors", "prometheusrules", "servicemonitors"], &WRITE),
+        rule("argoproj.io", &["applications"], &WRITE),
+        rule("mlplatform.dev", &["caches", "databases"], &WRITE),
+    ];
+    rules.extend(platform_owned());
+    rules
+}
+
+fn view() -> Vec<PolicyRule> {
+    let mut rules = vec![
+        rule("", &["configmaps", "persistentvolumeclaims", "pods", "services"], &READ),
+        rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &READ),
+        rule("batch", &["cronjobs", "jobs"], &READ),
+        rule("autoscaling", &["horizontalpodautoscalers"], &READ),
+        rule("policy", &["poddisruptionbudgets"], &READ),
+        rule("networking.k8s.io", &["ingresses"], &READ),
+        rule("monitoring.coreos.com", &["podmonitors", "prometheusrules", "servicemonitors"], &READ),
+        rule("argoproj.io", &["applications"], &READ),
+        rule("mlplatform.dev", &["caches", "databases"], &READ),
+    ];
+    rules.extend(platform_owned());
+    rules
+}
+
+/// What everybody in a team may read and nobody in it may write.
+fn platform_owned() -> Vec<PolicyRule> {
+    vec![
+        rule("", &["endpoints", "events", "limitranges", "pods/log", "replicationcontrollers", "resourcequotas", "serviceaccounts"], &READ),
+        rule("discovery.k8s.io", &["endpointslices"], &READ),
+        rule("events.k8s.io", &["events"], &READ),
+        rule("networking.k8s.io", &["networkpolicies"], &READ),
+        rule("rbac.authorization.k8s.io", &["rolebindings", "roles"], &READ),
+    ]
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(role: Role, group: &str, resource: &str, verb: &str) -> bool {
+        let holds = |texts: &Option<Vec<String>>, wanted: &str| {
+            texts.as_ref().is_some_and(|texts| texts.iter().any(|text| text == wanted || text == "*"))
+        };
+        rules(role).iter().any(|rule| {
+            holds(&rule.api_groups, group) && holds(&rule.resources, resource) && rule.verbs.iter().any(|v| v == verb || v == "*")
+        })
+    }
+
+    #[test]
+    fn no_role_can_touch_the_isolation() {
+        let guarded = [
+            ("", "resourcequotas"),
+            ("", "limitranges"),
+            ("", "namespaces"),
+            ("networking.k8s.io", "networkpolicies"),
+            ("rbac.authorization.k8s.io", "roles"),
+            ("mlplatform.dev", "teams"),
+            ("", "pods/binding"),
+            ("", "endpoints"),
+        ];
+        for role in Role::ALL {
+            for (group, resource) in guarded {
+                for verb in ["create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate"] {
+                    assert!(!allows(role, group, resource, verb), "{role:?} may {verb} {resource}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn roles_differ_as_their_names_say() {
+        assert!(allows(Role::Admin, "", "serviceaccounts", "create"));
+        assert!(!allows(Role::Edit, "", "serviceaccounts", "create"));
+        assert!(!allows(Role::Edit, "rbac.authorization.k8s.io", "rolebindings", "create"));
+        assert!(allows(Role::Edit, "apps", "deployments", "create"));
+        assert!(allows(Role::Edit, "mlplatform.dev", "databases", "create"));
+        assert!(!allows(Role::View, "", "secrets", "get"));
+        assert!(allows(Role::View, "", "resourcequotas", "get"));
+        for rule in rules(Role::View) {
+            assert!(rule.verbs.iter().all(|verb| READ.contains(&verb.as_str())));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Golden: everything that the seed's three teams get. `UPDATE_GOLDEN=1 cargo test -p
+//! mlp-team-isolation --test objects` accepts a change.
+
+use std::fs;
+use std::path::Path;
+
+use mlp_crds::Team;
+use mlp_model::Environment;
+use mlp_team_isolation::domain::{model, objects};
+use serde_json::Value;
+
+fn rendered(team: &str) -> String {
+    let input = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/teams/{team}.json"));
+    let team: Team = serde_json::from_str(&fs::read_to_string(input).unwrap()).unwrap();
+    let declared = model::declare(&team, Environment::Local).unwrap();
+    let objects: Vec<Value> = objects::of(&declared).iter().map(objects::Object::json).collect();
+    format!("{}\n", serde_json::to_string_pretty(&objects).unwrap())
+}
+
+#[test]
+fn the_seeds_teams_get_what_the_seed_promises() {
+    for team in ["ml", "data", "app"] {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{team}.json"));
+        let wanted = rendered(team);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &wanted).unwrap();
+        }
+        let found = fs::read_to_string(&golden).unwrap_or_default();
+        assert!(found == wanted, "{} differs; UPDATE_GOLDEN=1 accepts the change", golden.display());
+    }
+}
