@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Histogram;
+use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry_http::HeaderExtractor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,10 @@ const HEALTH: &str = "grpc.health.v1.Health/";
 /// Boundaries of `rpc.server.call.duration` in seconds, by the semantic conventions.
 const DURATION_BOUNDARIES: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// How much before its deadline a call is answered, at most: tonic keeps the same deadline by a
+/// timer of its own and would answer CANCELLED, and the answer needs a moment to travel.
+const MARGIN: Duration = Duration::from_millis(5);
 
 /// When a call must have begun its response; in the request's extensions, for handlers that call on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +49,8 @@ pub(super) struct Calls {
 
 impl Calls {
     /// The instrument of all servers: `rpc.server.call.duration`.
-    pub(super) fn duration_instrument() -> Histogram<f64> {
-        opentelemetry::global::meter("mlp-host")
+    pub(super) fn duration_instrument(meter: &Meter) -> Histogram<f64> {
+        meter
             .f64_histogram("rpc.server.call.duration")
             .with_unit("s")
             .with_description("Duration of inbound calls, from their headers to the end of the answer")
@@ -63,7 +67,9 @@ pub(super) async fn serve_call(State(calls): State<Arc<Calls>>, request: Request
     let span = call_span(&request, &method, &asked);
     let allowed = request.headers().get("grpc-timeout").and_then(|value| timeout(value.as_bytes()));
     let stream_deadline = allowed.and_then(|allowed| begun.checked_add(allowed));
-    let limit = allowed.map_or(calls.most_time, |allowed| allowed.min(calls.most_time));
+    let limit = allowed.map_or(calls.most_time, |allowed| {
+        (allowed - MARGIN.min(allowed / 10)).min(calls.most_time)
+    });
     let request = prepare(request, Deadline(begun + limit), calls.most_bytes);
     let answered = tokio::time::timeout(limit, next.run(request)).instrument(span.clone()).await;
     let response = answered.unwrap_or_else(|_| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
+use opentelemetry::metrics::{Meter, MeterProvider as _};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
@@ -26,6 +27,8 @@ use crate::readiness::Readiness;
 
 /// How often an idle connection is probed, and how long the answer may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Largest headers of a call in bytes; tokens are the largest of them.
+const MAX_HEADERS: u32 = 32 << 10;
 /// How long calls may go on after the drain began, before open streams are ended.
 const STREAM_GRACE: Duration = Duration::from_secs(2);
 
@@ -39,6 +42,7 @@ pub struct Server {
     kube: kube::Client,
     descriptors: &'static [u8],
     contents: Contents,
+    meter: Meter,
 }
 
 /// What the descriptor set says the server has.
@@ -61,7 +65,9 @@ impl Server {
             .local_addr()
             .map_err(|source| StartError::Bind { flag: "grpc-listen", address: args.grpc_listen, source })?;
         let readiness = host.readiness_checks().clone();
-        Ok(Self { listener, address, tls, args, readiness, kube: host.kube(), descriptors, contents })
+        let meter = host.telemetry().metrics().meter("mlp-host");
+        let kube = host.kube();
+        Ok(Self { listener, address, tls, args, readiness, kube, descriptors, contents, meter })
     }
 
     /// Where it listens.
@@ -79,6 +85,7 @@ impl Server {
         let routes = self.layered(routes, &cut)?;
         let mut server = tonic::transport::Server::builder()
             .max_concurrent_streams(self.args.grpc_max_streams)
+            .http2_max_header_list_size(MAX_HEADERS)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE));
         if let Some(tls) = self.tls {
@@ -112,7 +119,7 @@ impl Server {
             most_time: self.args.grpc_max_deadline,
             most_bytes: usize::try_from(self.args.grpc_max_request).unwrap_or(usize::MAX),
             cut: cut.clone(),
-            duration: Calls::duration_instrument(),
+            duration: Calls::duration_instrument(&self.meter),
         };
         let authenticator = Arc::new(Authenticator::new(self.kube.clone()));
         let router = routes

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -53,13 +52,12 @@ impl Host {
         let taken = self.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A second call finds no receiver: it drains at once, and harmlessly.
         let mut deaths = taken.unwrap_or_else(|| mpsc::channel(1).1);
-        let mut signals = Signals::listen();
         let died = tokio::select! {
             name = deaths.recv() => name,
-            name = signals.next() => { tracing::info!(signal = name, "drain begins"); None }
             () = self.inner.draining.cancelled() => None,
         };
-        let outcome = self.drain(drain_hook, &mut signals).await;
+        tracing::info!("drain begins");
+        let outcome = self.drain(drain_hook).await;
         let died = died.or_else(|| deaths.try_recv().ok());
         let outcome = died.map_or(outcome, Outcome::TaskDied);
         tracing::info!(outcome = ?outcome, code = outcome.code(), "process ends");
@@ -68,7 +66,7 @@ impl Host {
         outcome
     }
 
-    async fn drain<F>(&self, drain_hook: impl FnOnce() -> F + Send, signals: &mut Signals) -> Outcome
+    async fn drain<F>(&self, drain_hook: impl FnOnce() -> F + Send) -> Outcome
     where
         F: Future<Output = ()> + Send,
     {
@@ -90,12 +88,12 @@ impl Host {
         };
         let in_time = tokio::select! {
             result = timeout_at(deadline, phases) => result.is_ok(),
-            name = signals.next() => { tracing::warn!(signal = name, "second signal: drain cut short"); false }
+            () = inner.hurry.cancelled() => false,
         };
         if in_time {
             return Outcome::Drained;
         }
-        tracing::error!(phase, running = inner.tasks.running(), "drain did not finish in time");
+        tracing::error!(phase, running = inner.tasks.running(), "drain cut short");
         inner.stop.cancel();
         inner.done.cancel();
         Outcome::DrainTimedOut(phase)
@@ -115,32 +113,4 @@ impl Host {
     fn flush_limit(&self) -> Duration {
         (self.inner.args.drain_timeout / 4).min(FLUSH_AT_MOST)
     }
-}
-
-/// SIGTERM and SIGINT. Where a handler cannot be installed, that signal keeps its default action.
-struct Signals {
-    terminate: Option<Signal>,
-    interrupt: Option<Signal>,
-}
-
-impl Signals {
-    fn listen() -> Self {
-        Self { terminate: signal(SignalKind::terminate()).ok(), interrupt: signal(SignalKind::interrupt()).ok() }
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            () = received(self.terminate.as_mut()) => "SIGTERM",
-            () = received(self.interrupt.as_mut()) => "SIGINT",
-        }
-    }
-}
-
-async fn received(signal: Option<&mut Signal>) {
-    if let Some(signal) = signal
-        && signal.recv().await.is_some()
-    {
-        return;
-    }
-    std::future::pending().await
 }

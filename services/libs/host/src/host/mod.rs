@@ -1,12 +1,13 @@
 //! The host: what a service's composition root gets, and how the process ends.
 
 mod drain;
+mod signals;
 mod start;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,8 @@ struct Inner {
     /// Servers: told to stop first, when the drain begins.
     acceptors: Supervisor,
     draining: CancellationToken,
+    /// Cancelled by a second signal: the drain is cut short.
+    hurry: CancellationToken,
     /// Everything else: told to stop after the drain hook.
     tasks: Supervisor,
     stop: CancellationToken,
@@ -118,6 +121,11 @@ impl Host {
         self.inner.draining.clone()
     }
 
+    /// Whether [`Host::run`] waits or drains already, so that the app's start is over.
+    fn is_running(&self) -> bool {
+        self.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Begins the drain, as SIGTERM does.
     pub fn request_shutdown(&self) {
         self.inner.draining.cancel();
@@ -182,22 +190,43 @@ where
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
-        let host = match Host::start(service, args.as_ref().clone()).await {
-            Ok(host) => host,
-            Err(StartError::Config(error)) => return error.report().into(),
-            Err(error) => {
-                eprintln!("error: {}", chain(&error));
-                return ExitCode::FAILURE;
-            }
-        };
-        match app(args, host.clone()).await {
-            Ok(code) => code,
+    let code = runtime.block_on(run_app(service, args, app));
+    // Whatever still blocks a thread (a flush that hangs) must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run_app<A, F, T>(service: &'static str, args: A, app: F) -> ExitCode
+where
+    A: AsRef<HostArgs>,
+    F: FnOnce(A, Host) -> T,
+    T: Future<Output = Result<ExitCode, BoxError>>,
+{
+    let host = match Host::start(service, args.as_ref().clone()).await {
+        Ok(host) => host,
+        Err(StartError::Config(error)) => return error.report().into(),
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let asked_to_end_early = async {
+        host.draining().cancelled().await;
+        if host.is_running() {
+            // The drain is under way in `Host::run`, which gives the code.
+            std::future::pending::<()>().await;
+        }
+    };
+    let code = tokio::select! {
+        ended = app(args, host.clone()) => match ended {
+            Ok(code) => return code,
             Err(error) => {
                 tracing::error!(error = %chain(error.as_ref()), "start failed");
-                host.abandon().await;
                 ExitCode::FAILURE
             }
-        }
-    })
+        },
+        () = asked_to_end_early => ExitCode::SUCCESS,
+    };
+    host.abandon().await;
+    code
 }

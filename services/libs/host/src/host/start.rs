@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::signals::Signals;
 use super::{Host, Inner};
 use crate::admin;
 use crate::config::HostArgs;
@@ -64,8 +65,9 @@ impl HostBuilder {
             None => Telemetry::install(service, &args)?,
         };
         let readiness = Readiness::default();
-        let (draining, stop, done) =
-            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let [draining, hurry, stop, done] = std::array::from_fn(|_| CancellationToken::new());
+        let signals = Signals::listen().pass_on(draining.clone(), hurry.clone());
+        tokio::spawn(done.clone().run_until_cancelled_owned(signals));
         let (tasks, deaths) = Supervisor::new(stop.clone(), readiness.clone());
         let (acceptors, admin) = (tasks.sibling(draining.clone()), tasks.sibling(done.clone()));
         let served =
@@ -83,6 +85,7 @@ impl HostBuilder {
             authorizer,
             acceptors,
             draining,
+            hurry,
             tasks,
             stop,
             admin,

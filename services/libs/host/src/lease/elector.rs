@@ -187,7 +187,7 @@ impl Elector {
                 () = shutdown.cancelled(), if !token.is_cancelled() => token.cancel(),
                 renewed = self.renew_at(next_renewal, &held) => match renewed {
                     Renewed::Kept(kept) => {
-                        held = kept;
+                        held = *kept;
                         extend.send_replace(held.until);
                         next_renewal = Instant::now() + jittered(self.pace());
                     }
@@ -216,7 +216,7 @@ impl Elector {
         let begun = Instant::now();
         let spec = held.lease.spec.clone().unwrap_or_default();
         match self.write(Some(&held.lease), begun, record::renewed(&spec, now())).await {
-            Ok(Some(kept)) => Renewed::Kept(kept),
+            Ok(Some(kept)) => Renewed::Kept(Box::new(kept)),
             Ok(None) => self.after_conflict(held).await,
             Err(error) => {
                 tracing::warn!(lease = %self.name, %error, "lease not renewed, trying again");
@@ -232,7 +232,7 @@ impl Elector {
         };
         let (ours, said) = (held.lease.spec.clone().unwrap_or_default(), lease.spec.clone().unwrap_or_default());
         if record::same_acquisition(&ours, &said) {
-            Renewed::Kept(Held { lease, until: held.until })
+            Renewed::Kept(Box::new(Held { lease, until: held.until }))
         } else {
             Renewed::Lost
         }
@@ -240,10 +240,28 @@ impl Elector {
 
     /// Names no holder, so that the next candidate need not wait. When it fails the Lease expires.
     async fn release(&self, held: &Held) {
-        let spec = record::released(&held.lease.spec.clone().unwrap_or_default(), now());
-        match self.write(Some(&held.lease), Instant::now(), spec).await {
-            Ok(_) => tracing::info!(lease = %self.name, "lease handed over"),
+        match self.try_release(held).await {
+            Ok(()) => tracing::info!(lease = %self.name, "lease handed over"),
             Err(error) => tracing::warn!(lease = %self.name, %error, "lease not handed over, it expires"),
+        }
+    }
+
+    async fn try_release(&self, held: &Held) -> Result<(), BoxError> {
+        let ours = held.lease.spec.clone().unwrap_or_default();
+        let released = record::released(&ours, now());
+        if self.write(Some(&held.lease), Instant::now(), released).await?.is_some() {
+            return Ok(());
+        }
+        // A renewal that was cut off may have been written: look once more, and only then give up.
+        let said = timeout(self.pace(), self.api.get_opt(&self.name)).await??;
+        let spec = said.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        if !record::same_acquisition(&ours, &spec) {
+            return Ok(());
+        }
+        let released = record::released(&spec, now());
+        match self.write(said.as_ref(), Instant::now(), released).await? {
+            Some(_) => Ok(()),
+            None => Err("it was written by another meanwhile".into()),
         }
     }
 
@@ -266,7 +284,7 @@ enum Ended {
 }
 
 enum Renewed {
-    Kept(Held),
+    Kept(Box<Held>),
     Later,
     Lost,
 }

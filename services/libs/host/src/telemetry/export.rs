@@ -12,13 +12,28 @@ use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig as _,
     WithHttpConfig as _,
 };
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor};
 use tokio::runtime::Handle;
 
 /// How long one export may take, its retries included.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many spans may wait for export.
+const QUEUED_SPANS: usize = 8_192;
+/// How long a span waits for others before a batch leaves.
+const SPAN_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) fn spans(endpoint: &str) -> Result<SpanExporter, ExporterBuildError> {
     SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()
+}
+
+/// Sends spans in batches, soon enough for a person who waits for a trace. Spans that do not fit
+/// the queue while the collector is away are dropped and counted by the SDK.
+pub(super) fn batched(exporter: SpanExporter) -> BatchSpanProcessor {
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(QUEUED_SPANS)
+        .with_scheduled_delay(SPAN_DELAY)
+        .build();
+    BatchSpanProcessor::builder(exporter).with_batch_config(config).build()
 }
 
 pub(super) fn logs(endpoint: &str) -> Result<LogExporter, ExporterBuildError> {

@@ -7,24 +7,27 @@
 
 mod export;
 mod logs;
+mod process;
 mod roots;
 
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, TracerProviderBuilder};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, Registry, fmt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{ConfigError, HostArgs};
 use crate::error::BoxError;
@@ -64,28 +67,21 @@ impl Telemetry {
     /// # Errors
     /// [`TelemetryError`] when an endpoint or the filter is not usable.
     pub fn install(service: &'static str, args: &HostArgs) -> Result<Self, crate::StartError> {
-        let filter = EnvFilter::try_new(&args.log).map_err(|error| {
-            ConfigError::invalid("log", &format!("{error}; write a level, or target=level pairs"))
-        })?;
+        let wrong = |error| ConfigError::invalid("log", &format!("{error}; write a level, or target=level pairs"));
+        let filter = || EnvFilter::try_new(&args.log).map_err(wrong);
+        let (line_filter, bridge_filter) = (filter()?, filter()?);
         let telemetry = Self::build(service, args)?;
-        opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContextPropagator::new()),
-            Box::new(BaggagePropagator::new()),
-        ]));
+        // No baggage: whatever a caller puts there would travel on to other teams.
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         opentelemetry::global::set_tracer_provider(telemetry.traces.clone());
         opentelemetry::global::set_meter_provider(telemetry.metrics.clone());
-        let spans = tracing_opentelemetry::layer()
-            .with_tracer(telemetry.traces.tracer("mlp-host"))
-            .with_location(false)
-            .with_threads(false)
-            .with_filter(filter_fn(|metadata| !is_transport(metadata.target())));
+        let lines = fmt::layer().event_format(logs::Lines(args.log_format)).with_filter(line_filter);
         // What the exporter's own transport logs must not feed the exporter.
         let bridge = telemetry.logs.as_ref().map(|logs| {
             OpenTelemetryTracingBridge::new(logs)
-                .with_filter(filter_fn(|metadata| !is_transport(metadata.target())))
+                .with_filter(bridge_filter.and(filter_fn(|metadata| !is_transport(metadata.target()))))
         });
-        let lines = fmt::layer().event_format(logs::Lines(args.log_format)).with_ansi(false);
-        let installed = Registry::default().with(filter).with(spans).with(bridge).with(lines).try_init();
+        let installed = Registry::default().with(telemetry.span_layer()).with(bridge).with(lines).try_init();
         if let Err(error) = installed {
             // Another host of this process (tests) or the embedding program has one: keep it.
             tracing::debug!(%error, "a tracing subscriber is installed already");
@@ -101,7 +97,8 @@ impl Telemetry {
         let resource = resource(service, args);
         let mut traces = traces_builder(args.trace_ratio, resource.clone());
         if let Some(endpoint) = &args.otlp_endpoint {
-            traces = traces.with_batch_exporter(exporter("otlp-endpoint", export::spans(endpoint))?);
+            let exporter = exporter("otlp-endpoint", export::spans(endpoint))?;
+            traces = traces.with_span_processor(export::batched(exporter));
         }
         let logs = match &args.logs_otlp_endpoint {
             Some(endpoint) => {
@@ -122,7 +119,9 @@ impl Telemetry {
             let reader = PeriodicReader::builder(exporter).with_interval(args.metrics_interval).build();
             metrics = metrics.with_reader(reader);
         }
-        Ok(Self { traces: traces.build(), metrics: metrics.build(), logs, registry })
+        let metrics = metrics.build();
+        process::observe(&metrics.meter("mlp-host"));
+        Ok(Self { traces: traces.build(), metrics, logs, registry })
     }
 
     /// Providers that export spans to `exporter` at once: for tests with an exporter in memory.
@@ -136,6 +135,21 @@ impl Telemetry {
     ) -> Result<Self, TelemetryError> {
         let traces = traces_builder(args.trace_ratio, resource(service, args)).with_simple_exporter(exporter);
         Ok(Self { traces: traces.build(), ..Self::build(service, args)? })
+    }
+
+    /// The layer that turns `tracing` spans into OpenTelemetry's. Spans of level INFO and above
+    /// are kept whatever `--log` says, or traces would lose their middle.
+    pub fn span_layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    {
+        tracing_opentelemetry::layer()
+            .with_tracer(self.traces.tracer("mlp-host"))
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(filter_fn(|metadata| {
+                *metadata.level() <= Level::INFO && !is_transport(metadata.target())
+            }))
     }
 
     /// The registry behind `/metrics`.
@@ -156,15 +170,17 @@ impl Telemetry {
     /// Sends what is queued and stops the exporters, within `limit`; what is not sent by then is
     /// lost. Says whether everything was sent.
     pub async fn shutdown(&self, limit: Duration) -> bool {
-        let this = self.clone();
-        // The SDK blocks its caller while its own thread exports.
-        let flushed = tokio::task::spawn_blocking(move || {
-            let traces = this.traces.shutdown_with_timeout(limit).is_ok();
-            let metrics = this.metrics.shutdown_with_timeout(limit).is_ok();
-            let logs = this.logs.is_none_or(|logs| logs.shutdown_with_timeout(limit).is_ok());
-            traces && metrics && logs
-        });
-        matches!(tokio::time::timeout(limit, flushed).await, Ok(Ok(true)))
+        let Self { traces, metrics, logs, registry: _ } = self.clone();
+        // The SDK blocks its caller while its own threads export; the three do so side by side.
+        let flushes = futures::future::join3(
+            tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(limit).is_ok()),
+            tokio::task::spawn_blocking(move || metrics.shutdown_with_timeout(limit).is_ok()),
+            tokio::task::spawn_blocking(move || {
+                logs.is_none_or(|logs| logs.shutdown_with_timeout(limit).is_ok())
+            }),
+        );
+        let flushed = tokio::time::timeout(limit, flushes).await;
+        matches!(flushed, Ok((Ok(true), Ok(true), Ok(true))))
     }
 }
 
