@@ -1,0 +1,149 @@
+//! The event catalogue: one row per fact that the platform states.
+//!
+//! The table in `services/README.md` and `proto/asyncapi.yaml` are generated from it.
+
+/// One fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventSpec {
+    /// The stating context: `team`, `provision`, `gitops`, `cost` or `health`.
+    pub context: &'static str,
+    /// Kebab-case name, as in the subject.
+    pub fact: &'static str,
+    /// Full protobuf message name; the package's last part is the major version.
+    pub message: &'static str,
+    /// Kind of the aggregate.
+    pub kind: &'static str,
+    /// Whether every team may read it; others reach the team concerned only.
+    pub public: bool,
+    /// Services that act on it.
+    pub consumers: &'static [&'static str],
+    /// What it says, in one sentence.
+    pub summary: &'static str,
+}
+
+impl EventSpec {
+    /// The subject with `*` for team and aggregate: what a subscriber to this fact filters by.
+    pub fn subject_pattern(&self) -> String {
+        let major = self.message.rsplit('.').nth(1).unwrap_or("v1");
+        format!("mlp.{}.{}.{major}.*.*", self.context, self.fact)
+    }
+
+    /// The JetStream stream that stores it.
+    pub fn stream(&self) -> String {
+        self.context.to_uppercase()
+    }
+
+    /// The row of a message type.
+    pub fn of(message: &str) -> Option<&'static Self> {
+        EVENTS.iter().find(|event| event.message == message)
+    }
+}
+
+const fn event(
+    (context, fact, message): (&'static str, &'static str, &'static str),
+    kind: &'static str,
+    consumers: &'static [&'static str],
+    summary: &'static str,
+) -> EventSpec {
+    EventSpec { context, fact, message, kind, public: false, consumers, summary }
+}
+
+/// All facts, by context.
+pub const EVENTS: &[EventSpec] = &[
+    event(
+        ("team", "team-declared", "mlp.team.events.v1.TeamDeclared"),
+        "Team",
+        &["health-monitor"],
+        "A team was declared, or its declaration changed; nothing is in force yet.",
+    ),
+    event(
+        ("team", "team-isolated", "mlp.team.events.v1.TeamIsolated"),
+        "Team",
+        &["provisioner", "cost-attribution", "gitops-sync", "health-monitor"],
+        "The team's namespaces exist; quota, limits, rights and network policy are in force.",
+    ),
+    event(
+        ("team", "team-removed", "mlp.team.events.v1.TeamRemoved"),
+        "Team",
+        &["cost-attribution", "health-monitor"],
+        "The team is gone and so is what the platform made for it.",
+    ),
+    event(
+        ("provision", "database-ready", "mlp.provision.events.v1.DatabaseReady"),
+        "Database",
+        &["gitops-sync", "health-monitor"],
+        "A database accepts connections and its Secret is written.",
+    ),
+    event(
+        ("provision", "cache-ready", "mlp.provision.events.v1.CacheReady"),
+        "Cache",
+        &["gitops-sync", "health-monitor"],
+        "A cache accepts connections and its Secret is written.",
+    ),
+    event(
+        ("provision", "provisioning-failed", "mlp.provision.events.v1.ProvisioningFailed"),
+        "Database or Cache",
+        &["health-monitor"],
+        "A request cannot be met without a change.",
+    ),
+    event(
+        ("provision", "database-deleted", "mlp.provision.events.v1.DatabaseDeleted"),
+        "Database",
+        &["health-monitor"],
+        "A database is gone, and what the provider had for it.",
+    ),
+    event(
+        ("provision", "cache-deleted", "mlp.provision.events.v1.CacheDeleted"),
+        "Cache",
+        &["health-monitor"],
+        "A cache is gone, and what the provider had for it.",
+    ),
+    event(
+        ("gitops", "application-synced", "mlp.gitops.events.v1.ApplicationSynced"),
+        "Application",
+        &["health-monitor"],
+        "A revision was applied to the last object.",
+    ),
+    event(
+        ("gitops", "sync-failed", "mlp.gitops.events.v1.SyncFailed"),
+        "Application",
+        &["health-monitor"],
+        "A revision could not be applied.",
+    ),
+    event(
+        ("gitops", "application-health-changed", "mlp.gitops.events.v1.ApplicationHealthChanged"),
+        "Application",
+        &["health-monitor"],
+        "The application as a whole became better or worse.",
+    ),
+    event(
+        ("cost", "metering-started", "mlp.cost.events.v1.MeteringStarted"),
+        "Team",
+        &[],
+        "From now on the team's namespaces are metered.",
+    ),
+    event(
+        ("cost", "cost-hour-closed", "mlp.cost.events.v1.CostHourClosed"),
+        "Team",
+        &[],
+        "An hour's cost of a team is final.",
+    ),
+    event(
+        ("health", "health-changed", "mlp.health.events.v1.HealthChanged"),
+        "HealthRecord",
+        &[],
+        "A resource became better or worse.",
+    ),
+    event(
+        ("health", "incident-opened", "mlp.health.events.v1.IncidentOpened"),
+        "Incident",
+        &["team-isolation"],
+        "Something is wrong.",
+    ),
+    event(
+        ("health", "incident-closed", "mlp.health.events.v1.IncidentClosed"),
+        "Incident",
+        &["team-isolation"],
+        "The resource is healthy again, or gone.",
+    ),
+];
