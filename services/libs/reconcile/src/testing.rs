@@ -1,0 +1,1 @@
+//! A mock of the API server for tests of reconcilers.
