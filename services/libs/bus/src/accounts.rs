@@ -1,0 +1,1 @@
+//! A NATS account per team: operator mode with JWTs.
