@@ -1,5 +1,13 @@
 //! `src/gen` and `descriptor.bin` are what the contracts say, and a contract only grows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 #[allow(dead_code, reason = "shared by several test binaries")]
 mod support;
 

@@ -72,8 +72,9 @@ impl JsonSchema for Amount {
     }
 
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        let rule = Rule::new("isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0")
-            .message("must be a quantity that is not negative, for example 500m, 64Gi or 4");
+        let rule =
+            Rule::new("isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0")
+                .message("must be a quantity that is not negative, for example 500m, 64Gi or 4");
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "maxLength": MAX_LENGTH,

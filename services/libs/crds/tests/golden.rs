@@ -1,5 +1,13 @@
 //! `deploy/crds` is generated: `UPDATE_GOLDEN=1 cargo test -p mlp-crds` accepts a change.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +22,8 @@ fn files() -> Vec<(String, String)> {
     let definitions = mlp_crds::all();
     let file = |definition: &CustomResourceDefinition| {
         let name = definition.metadata.name.clone().unwrap();
-        let head = "# Generated from services/libs/crds; UPDATE_GOLDEN=1 cargo test -p mlp-crds accepts a change.\n";
+        let head =
+            "# Generated from services/libs/crds; UPDATE_GOLDEN=1 cargo test -p mlp-crds accepts a change.\n";
         (format!("{name}.yaml"), format!("{head}{}", yaml(&serde_json::to_value(definition).unwrap())))
     };
     definitions.iter().map(file).collect()
@@ -31,7 +40,10 @@ fn deploy_crds_are_what_the_types_say() {
     }
     for (name, content) in &wanted {
         let found = fs::read_to_string(folder().join(name)).unwrap_or_default();
-        assert!(&found == content, "deploy/crds/{name} differs; UPDATE_GOLDEN=1 cargo test -p mlp-crds accepts it");
+        assert!(
+            &found == content,
+            "deploy/crds/{name} differs; UPDATE_GOLDEN=1 cargo test -p mlp-crds accepts it"
+        );
     }
     let known: Vec<_> = wanted.iter().map(|(name, _)| name.as_str()).chain(["kustomization.yaml"]).collect();
     for entry in fs::read_dir(folder()).unwrap() {
@@ -107,7 +119,10 @@ fn every_kind_of_ours_follows_the_rules_of_the_group() {
         assert_eq!(definition.spec.names.categories, Some(vec!["mlp".to_owned()]), "{name}");
         assert!(definition.spec.names.short_names.is_some(), "{name}");
         let version = &definition.spec.versions[0];
-        assert!(version.additional_printer_columns.as_ref().is_some_and(|columns| columns.len() >= 4), "{name}");
+        assert!(
+            version.additional_printer_columns.as_ref().is_some_and(|columns| columns.len() >= 4),
+            "{name}"
+        );
         assert!(version.subresources.as_ref().is_some_and(|s| s.status.is_some()), "{name}");
         let schema = serde_json::to_value(&version.schema).unwrap();
         let status = &schema["openAPIV3Schema"]["properties"]["status"]["properties"];
