@@ -10,6 +10,7 @@
 //! (never `null`); every status of ours carries `conditions`, `observedGeneration` and `outbox`.
 
 #![expect(unreachable_pub, reason = "KubeSchema's derive repeats each struct inside a function")]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat their type")]
 
 pub mod amount;
 pub mod application_record;
