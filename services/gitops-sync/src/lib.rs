@@ -1,1 +1,3 @@
 //! Argo CD Applications: rendered from git, applied, pruned, healed.
+
+pub mod domain;

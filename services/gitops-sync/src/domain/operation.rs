@@ -1,0 +1,252 @@
+//! Whether to sync now: automated sync, self-heal, retries and syncs that a person asks for.
+//!
+//! The operation lives in the Application's status, so a restart continues where it was. A newer
+//! revision replaces an automated operation that still runs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mlp_crds::argocd::{
+    ApplicationStatus, Operation, OperationInitiator, OperationState, Source, SyncOperation,
+};
+use serde_json::json;
+
+use super::picture::{Picture, SyncWord};
+use super::request::{Request, RetryRule};
+
+/// The word for an operation under way.
+pub const RUNNING: &str = "Running";
+/// The word for an operation that did all.
+pub const SUCCEEDED: &str = "Succeeded";
+/// The word for an operation that could not do all.
+pub const FAILED: &str = "Failed";
+/// The word for an operation that was refused before it began.
+pub const ERROR: &str = "Error";
+
+/// First pause between two self-heals of one revision, growing threefold.
+const HEAL_FIRST: Duration = Duration::from_secs(2);
+/// Longest pause between two self-heals.
+const HEAL_LONGEST: Duration = Duration::from_secs(300);
+/// After as long without a self-heal the count begins anew.
+const HEAL_REST: Duration = Duration::from_secs(600);
+/// Argo CD's field that counts self-heals.
+const HEAL_COUNT: &str = "autoHealAttemptsCount";
+
+/// What to do about syncing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing.
+    Idle,
+    /// Nothing, and a person should know why.
+    Blocked(String),
+    /// Nothing before this time.
+    Wait(Timestamp),
+    /// Refuse what a person asked for.
+    Refuse(OperationState),
+    /// Start or resume; the state is written before anything is applied.
+    Run(OperationState),
+}
+
+/// What `next` decides from.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The validated spec.
+    pub request: &'a Request,
+    /// The last status.
+    pub status: &'a ApplicationStatus,
+    /// What a person asks for.
+    pub asked: Option<&'a Operation>,
+    /// What was found.
+    pub picture: &'a Picture,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Decides.
+pub fn next(situation: Situation<'_>) -> Step {
+    let last = situation.status.operation_state.as_ref();
+    if let Some(running) = last.filter(|state| state.phase == RUNNING) {
+        return resume(situation, running);
+    }
+    if let Some(asked) = situation.asked {
+        return asked_for(situation, asked);
+    }
+    automated(situation, last)
+}
+
+fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
+    let sync = running.operation.sync.clone().unwrap_or_default();
+    let by_robot = running.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
+    let revision = running.sync_result.as_ref().map(|result| result.revision.as_str()).unwrap_or_default();
+    if by_robot && revision != situation.picture.revision {
+        // A newer revision replaces the operation: waiting for an old one would hold the fix back.
+        return Step::Run(begin(situation, automated_operation(situation, 0)));
+    }
+    let mut state = running.clone();
+    if let Some(finished) = running.finished_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok()) {
+        let retry = u32::try_from(running.retry_count.unwrap_or(1)).unwrap_or(1).saturating_sub(1);
+        let due = finished.saturating_add(situation.request.retry.wait(retry)).unwrap_or(finished);
+        if situation.now < due {
+            return Step::Wait(due);
+        }
+        state.finished_at = None;
+    }
+    state.operation.sync = Some(sync);
+    Step::Run(state)
+}
+
+fn asked_for(situation: Situation<'_>, asked: &Operation) -> Step {
+    let mut state = begin(situation, asked.clone());
+    if let Some(field) = unsupported(situation, asked) {
+        state.phase = ERROR.to_owned();
+        state.message = Some(field);
+        state.finished_at = state.started_at.clone();
+        return Step::Refuse(state);
+    }
+    Step::Run(state)
+}
+
+fn unsupported(situation: Situation<'_>, asked: &Operation) -> Option<String> {
+    let Some(sync) = &asked.sync else {
+        return Some("operation.sync is missing; write what to sync, or `sync: {}` for all".into());
+    };
+    let refused = [
+        ("operation.sync.dryRun", sync.dry_run),
+        ("operation.sync.resources", !sync.resources.is_empty()),
+        ("operation.sync.source", sync.source.is_some()),
+    ];
+    if let Some((field, _)) = refused.iter().find(|(_, present)| *present) {
+        return Some(format!("{field} is not supported; remove it"));
+    }
+    let known = ["autoHealAttemptsCount", "syncStrategy"];
+    if let Some(key) = sync.rest.keys().find(|key| !known.contains(&key.as_str())) {
+        return Some(format!("operation.sync.{key} is not supported; remove it"));
+    }
+    let wanted = sync.revision.as_deref().unwrap_or_default();
+    let pinned =
+        !wanted.is_empty() && wanted != situation.request.revision && wanted != situation.picture.revision;
+    (pinned && situation.request.automated.is_some()).then(|| {
+        format!("operation.sync.revision `{wanted}` differs from spec.source.targetRevision, which automated sync would restore; turn spec.syncPolicy.automated off first")
+    })
+}
+
+fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
+    let (request, picture) = (situation.request, situation.picture);
+    let Some(policy) = request.automated else { return Step::Idle };
+    if picture.sync() != SyncWord::OutOfSync {
+        return Step::Idle;
+    }
+    if !picture.has_changes() && !(policy.prune && request.pruning.allowed) {
+        return Step::Idle;
+    }
+    if picture.items.is_empty() && !policy.allow_empty {
+        return Step::Blocked(
+            "git has no objects left and automated sync would delete everything; set \
+             spec.syncPolicy.automated.allowEmpty, or sync by hand"
+                .into(),
+        );
+    }
+    match last.filter(|state| same_attempt(state, request, &picture.revision)) {
+        None => Step::Run(begin(situation, automated_operation(situation, 0))),
+        Some(state) if state.phase == SUCCEEDED && policy.self_heal => heal(situation, state),
+        Some(state) if state.phase == SUCCEEDED => Step::Idle,
+        Some(state) => {
+            let message = state.message.as_deref().unwrap_or_default();
+            Step::Blocked(format!(
+                "the sync to {} failed and is not tried again: {message}",
+                picture.revision
+            ))
+        }
+    }
+}
+
+fn heal(situation: Situation<'_>, last: &OperationState) -> Step {
+    let finished = last.finished_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let finished = finished.unwrap_or(Timestamp::MIN);
+    let sync = last.operation.sync.as_ref();
+    let count = sync.and_then(|sync| sync.rest.get(HEAL_COUNT)?.as_u64()).unwrap_or_default();
+    let rested = finished.saturating_add(HEAL_REST).unwrap_or(finished) <= situation.now;
+    let count = if rested { 0 } else { u32::try_from(count).unwrap_or(u32::MAX) };
+    if let Some(exponent) = count.checked_sub(1) {
+        let rule = RetryRule { limit: None, first: HEAL_FIRST, factor: 3, longest: HEAL_LONGEST };
+        let due = finished.saturating_add(rule.wait(exponent)).unwrap_or(finished);
+        if situation.now < due {
+            return Step::Wait(due);
+        }
+    }
+    Step::Run(begin(situation, automated_operation(situation, count.saturating_add(1))))
+}
+
+fn same_attempt(state: &OperationState, request: &Request, revision: &str) -> bool {
+    let Some(result) = &state.sync_result else { return false };
+    let source = |source: &Source| serde_json::to_value(source).ok();
+    result.revision == revision && result.source.as_ref().and_then(source) == source(&request.source)
+}
+
+fn automated_operation(situation: Situation<'_>, heal: u32) -> Operation {
+    let policy = situation.request.automated.unwrap_or_default();
+    let mut sync = SyncOperation {
+        revision: Some(situation.picture.revision.clone()),
+        prune: policy.prune,
+        ..SyncOperation::default()
+    };
+    if heal > 0 {
+        sync.rest.insert(HEAL_COUNT.into(), json!(heal));
+    }
+    let by = OperationInitiator { automated: true, ..OperationInitiator::default() };
+    Operation { initiated_by: Some(by), sync: Some(sync), ..Operation::default() }
+}
+
+fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
+    let result = mlp_crds::argocd::SyncResult {
+        revision: situation.picture.revision.clone(),
+        source: Some(situation.request.source.clone()),
+        ..Default::default()
+    };
+    OperationState {
+        operation,
+        phase: RUNNING.into(),
+        started_at: Some(seconds(situation.now)),
+        sync_result: Some(result),
+        ..Default::default()
+    }
+}
+
+/// Whether the operation may delete what left git.
+pub fn may_prune(state: &OperationState, request: &Request, picture: &Picture) -> bool {
+    let asked = state.operation.sync.as_ref().is_some_and(|sync| sync.prune);
+    let by_robot = state.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
+    let empty = request.automated.is_some_and(|policy| policy.allow_empty) || !by_robot;
+    asked && request.pruning.allowed && picture.gaps.is_empty() && (!picture.items.is_empty() || empty)
+}
+
+/// Ends an attempt that failed: a retry is announced as Argo CD does (Running with a finish time), or
+/// the operation has failed for good.
+pub fn fail(state: &mut OperationState, rule: RetryRule, message: String, now: Timestamp) {
+    let retries = state.retry_count.unwrap_or_default();
+    state.finished_at = Some(seconds(now));
+    let by_robot = state.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
+    let again = by_robot && rule.limit.is_none_or(|limit| retries < i64::from(limit));
+    if again {
+        state.retry_count = Some(retries.saturating_add(1));
+        state.message = Some(format!("{message}; retry {} follows", retries.saturating_add(1)));
+    } else {
+        state.phase = FAILED.into();
+        state.message = Some(message);
+    }
+}
+
+/// Ends an operation that did all.
+pub fn succeed(state: &mut OperationState, now: Timestamp) {
+    state.phase = SUCCEEDED.into();
+    state.message = Some("successfully synced (all tasks run)".into());
+    state.finished_at = Some(seconds(now));
+}
+
+/// RFC 3339 in whole seconds, as Kubernetes writes times.
+pub fn seconds(now: Timestamp) -> String {
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+use mlp_crds::argocd::ApplicationSpec;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::domain::identity::ObjectId;
+use crate::domain::object_options::ObjectOptions;
+use crate::domain::picture::{Extra, Item, Presence};
+use crate::domain::request;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn wanted(policy: Value) -> Request {
+    let spec: ApplicationSpec = serde_json::from_value(json!({
+        "project": "default",
+        "source": {"repoURL": "https://git.example/shop", "targetRevision": "main"},
+        "destination": {"namespace": "ml-team"},
+        "syncPolicy": policy,
+    }))
+    .unwrap();
+    request::validate(&spec).unwrap()
+}
+
+fn full() -> Request {
+    wanted(json!({"automated": {"prune": true, "selfHeal": true}}))
+}
+
+fn id(name: &str) -> ObjectId {
+    ObjectId { kind: "ConfigMap".into(), name: name.into(), ..ObjectId::default() }
+}
+
+fn picture(presence: Presence) -> Picture {
+    let item = Item { id: id("a"), options: ObjectOptions::default(), presence, health: None };
+    Picture { revision: "r1".into(), items: vec![item], stages: vec![(0, vec![0])], ..Picture::default() }
+}
+
+fn extra() -> Extra {
+    Extra { id: id("old"), options: ObjectOptions::default(), deleting: false, health: None }
+}
+
+struct Case {
+    request: Request,
+    picture: Picture,
+    last: Option<OperationState>,
+    asked: Option<Operation>,
+    now: i64,
+}
+
+impl Case {
+    fn new(request: Request, picture: Picture) -> Self {
+        Self { request, picture, last: None, asked: None, now: 1_000 }
+    }
+
+    fn next(&self) -> Step {
+        let status = ApplicationStatus { operation_state: self.last.clone(), ..ApplicationStatus::default() };
+        let (request, picture) = (&self.request, &self.picture);
+        next(Situation { request, status: &status, asked: self.asked.as_ref(), picture, now: at(self.now) })
+    }
+
+    fn run(&self) -> OperationState {
+        match self.next() {
+            Step::Run(state) => state,
+            other => panic!("expected a run, got {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn automated_sync_starts_only_when_something_differs() {
+    assert_eq!(Case::new(full(), picture(Presence::Synced)).next(), Step::Idle);
+    assert_eq!(Case::new(wanted(json!({})), picture(Presence::Missing)).next(), Step::Idle);
+    let state = Case::new(full(), picture(Presence::Missing)).run();
+    assert_eq!(state.phase, RUNNING);
+    assert!(state.operation.sync.unwrap().prune);
+    assert_eq!(state.sync_result.unwrap().revision, "r1");
+}
+
+#[test]
+fn nothing_is_deleted_by_an_empty_or_partial_picture() {
+    let empty = Picture { revision: "r1".into(), extras: vec![extra()], ..Picture::default() };
+    assert!(matches!(Case::new(full(), empty.clone()).next(), Step::Blocked(_)));
+    let allowed = wanted(json!({"automated": {"prune": true, "allowEmpty": true}}));
+    let state = Case::new(allowed.clone(), empty.clone()).run();
+    assert!(may_prune(&state, &allowed, &empty));
+    assert!(!may_prune(&state, &full(), &empty));
+    let partial = Picture { gaps: vec!["x".into()], ..picture(Presence::Missing) };
+    assert_eq!(Case::new(full(), partial.clone()).next(), Step::Idle);
+    assert!(!may_prune(&state, &allowed, &partial));
+}
+
+#[test]
+fn a_left_over_alone_starts_a_sync_only_with_prune() {
+    let left = Picture { extras: vec![extra()], ..picture(Presence::Synced) };
+    assert_eq!(Case::new(wanted(json!({"automated": {}})), left.clone()).next(), Step::Idle);
+    assert!(matches!(Case::new(full(), left.clone()).next(), Step::Run(_)));
+    let off = wanted(json!({"automated": {"prune": true}, "syncOptions": ["Prune=false"]}));
+    assert_eq!(Case::new(off, left).next(), Step::Idle);
+}
+
+fn finished(case: &Case, phase: &str, second: i64) -> OperationState {
+    let mut state = case.run();
+    state.phase = phase.into();
+    state.finished_at = Some(seconds(at(second)));
+    state
+}
+
+#[test]
+fn a_failed_revision_is_not_tried_again_but_a_new_one_is() {
+    let mut case = Case::new(full(), picture(Presence::Missing));
+    case.last = Some(finished(&case, FAILED, 990));
+    assert!(matches!(case.next(), Step::Blocked(_)));
+    case.picture.revision = "r2".into();
+    assert_eq!(case.run().sync_result.unwrap().revision, "r2");
+}
+
+#[test]
+fn self_heal_is_immediate_once_and_then_pauses_longer_and_longer() {
+    let mut case = Case::new(full(), picture(Presence::Modified));
+    case.last = Some(finished(&case, SUCCEEDED, 999));
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        let mut state = match case.next() {
+            Step::Run(state) => state,
+            Step::Wait(due) => {
+                pauses.push(due.as_second() - case.now);
+                case.now = due.as_second();
+                case.run()
+            }
+            other => panic!("{other:?}"),
+        };
+        succeed(&mut state, at(case.now));
+        case.last = Some(state);
+    }
+    assert_eq!(pauses, [2, 6, 18, 54, 162, 300]);
+    let without = wanted(json!({"automated": {}}));
+    assert_eq!(Case { request: without, ..case }.next(), Step::Idle);
+}
+
+#[test]
+fn a_failed_attempt_is_retried_with_growing_pauses_and_then_given_up() {
+    let policy = json!({"automated": {}, "retry": {"limit": 2, "backoff": {"duration": "10s", "factor": 2}}});
+    let mut case = Case::new(wanted(policy), picture(Presence::Missing));
+    let mut state = case.run();
+    for expected in [10, 20] {
+        fail(&mut state, case.request.retry, "boom".into(), at(case.now));
+        case.last = Some(state);
+        let Step::Wait(due) = case.next() else { panic!("expected a pause") };
+        assert_eq!(due.as_second() - case.now, expected);
+        case.now = due.as_second();
+        state = case.run();
+        assert_eq!(state.finished_at, None);
+    }
+    fail(&mut state, case.request.retry, "boom".into(), at(case.now));
+    assert_eq!((state.phase.as_str(), state.message.as_deref()), (FAILED, Some("boom")));
+}
+
+#[test]
+fn a_newer_revision_replaces_a_running_automated_sync() {
+    let mut case = Case::new(full(), picture(Presence::Missing));
+    case.last = Some(case.run());
+    assert_eq!(case.run().sync_result.unwrap().revision, "r1");
+    case.picture.revision = "r2".into();
+    assert_eq!(case.run().sync_result.unwrap().revision, "r2");
+}
+
+fn asked(sync: Value) -> Operation {
+    serde_json::from_value(json!({"initiatedBy": {"username": "ada"}, "sync": sync})).unwrap()
+}
+
+#[test]
+fn a_sync_by_hand_runs_without_automation_and_is_not_retried() {
+    let mut case = Case::new(wanted(json!({})), picture(Presence::Synced));
+    case.asked = Some(asked(json!({"prune": true})));
+    let mut state = case.run();
+    assert!(may_prune(&state, &case.request, &case.picture));
+    fail(&mut state, case.request.retry, "boom".into(), at(1));
+    assert_eq!(state.phase, FAILED);
+}
+
+#[test]
+fn what_a_sync_by_hand_cannot_do_is_refused_by_name() {
+    let mut case = Case::new(full(), picture(Presence::Missing));
+    for (sync, field) in [
+        (json!({"dryRun": true}), "operation.sync.dryRun"),
+        (json!({"resources": [{"kind": "Pod", "name": "a"}]}), "operation.sync.resources"),
+        (json!({"manifests": ["x"]}), "operation.sync.manifests"),
+        (json!({"revision": "v1"}), "operation.sync.revision"),
+    ] {
+        case.asked = Some(asked(sync));
+        let Step::Refuse(state) = case.next() else { panic!("expected a refusal of {field}") };
+        assert!(state.message.unwrap().starts_with(field), "{field}");
+        assert_eq!(state.phase, ERROR);
+    }
+}
+
+proptest! {
+    /// Whatever the policy and the past, a picture without difference starts no automated sync.
+    #[test]
+    fn a_steady_state_stays_quiet(prune: bool, heal: bool, empty: bool, phase in "(Succeeded|Failed|Error)", now in 0_i64..100_000) {
+        let request = wanted(json!({"automated": {"prune": prune, "selfHeal": heal, "allowEmpty": empty}}));
+        let mut case = Case::new(request, picture(Presence::Missing));
+        case.last = Some(finished(&case, &phase, 500));
+        case.picture = picture(Presence::Synced);
+        case.now = now;
+        prop_assert_eq!(case.next(), Step::Idle);
+    }
+}

@@ -1,0 +1,358 @@
+//! An Application's spec, validated: what we act on, and a refusal by name of what we do not.
+
+use std::time::Duration;
+
+use mlp_crds::argocd::{ApplicationSpec, Automated, Directory, Source, SyncPolicy};
+use serde_json::{Map, Value};
+
+use super::duration;
+use super::glob::Glob;
+use super::ignore::{self, IgnoreRule};
+
+/// Addresses of the cluster that the service itself runs in.
+const IN_CLUSTER_SERVERS: [&str; 1] = ["https://kubernetes.default.svc"];
+const IN_CLUSTER_NAME: &str = "in-cluster";
+/// Argo CD's default number of history entries.
+const HISTORY: i64 = 10;
+/// The most history entries kept: the status must stay small.
+const HISTORY_MAX: i64 = 100;
+
+/// What one Application wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The source as the spec has it, for status and history.
+    pub source: Source,
+    /// Repository address: `file://`, `http://` or `https://`, without credentials.
+    pub repository: String,
+    /// Folder in the repository; empty for its root.
+    pub path: String,
+    /// Branch, tag, commit or `HEAD`.
+    pub revision: String,
+    /// Which files of the folder count.
+    pub files: FileRules,
+    /// Namespace for objects that name none.
+    pub namespace: String,
+    /// Name of the AppProject.
+    pub project: String,
+    /// Automated sync, where it is on.
+    pub automated: Option<AutomatedSync>,
+    /// How pruning deletes.
+    pub pruning: Pruning,
+    /// Differences that do not count.
+    pub ignored: Vec<IgnoreRule>,
+    /// How failed syncs are retried.
+    pub retry: RetryRule,
+    /// Entries of history kept.
+    pub history: usize,
+}
+
+/// Which files of a folder count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRules {
+    /// Whether folders below count.
+    pub recurse: bool,
+    /// Only these, where given.
+    pub include: Option<Glob>,
+    /// Not these; counts after `include`.
+    pub exclude: Option<Glob>,
+}
+
+impl FileRules {
+    /// Whether a file counts; the path is relative to the source's folder.
+    pub fn takes(&self, path: &str) -> bool {
+        let included = self.include.as_ref().is_none_or(|glob| glob.matches(path));
+        let excluded = self.exclude.as_ref().is_some_and(|glob| glob.matches(path));
+        super::manifest::is_manifest(path) && included && !excluded
+    }
+}
+
+/// Automated sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AutomatedSync {
+    /// Whether objects that left git are deleted.
+    pub prune: bool,
+    /// Whether changes made beside git are undone.
+    pub self_heal: bool,
+    /// Whether a sync may delete everything.
+    pub allow_empty: bool,
+}
+
+/// How pruning deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pruning {
+    /// `Prune=false` at the Application turns pruning off.
+    pub allowed: bool,
+    /// What happens to dependents.
+    pub propagation: Propagation,
+}
+
+/// What a deletion does with dependents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go first.
+    #[default]
+    Foreground,
+    /// They go later.
+    Background,
+    /// They stay.
+    Orphan,
+}
+
+/// How failed syncs are retried: first × factorⁿ, at most the longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryRule {
+    /// Retries after the first attempt; none means without end.
+    pub limit: Option<u32>,
+    /// First wait.
+    pub first: Duration,
+    /// Growth.
+    pub factor: u32,
+    /// Longest wait.
+    pub longest: Duration,
+}
+
+impl Default for RetryRule {
+    /// Argo CD's defaults for automated syncs.
+    fn default() -> Self {
+        let (first, longest) = (Duration::from_secs(5), Duration::from_secs(180));
+        Self { limit: Some(5), first, factor: 2, longest }
+    }
+}
+
+impl RetryRule {
+    /// The wait before retry number `retry`, from 0.
+    pub fn wait(&self, retry: u32) -> Duration {
+        let grown = self.factor.checked_pow(retry).and_then(|factor| self.first.checked_mul(factor));
+        grown.unwrap_or(self.longest).min(self.longest)
+    }
+}
+
+/// One field of the spec that is wrong or not supported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Path of the field, for example `spec.source.helm`.
+    pub field: String,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.field, self.message)
+    }
+}
+
+/// Collects refusals, so that a person sees all of them at once.
+#[derive(Default)]
+struct Check(Vec<Refusal>);
+
+impl Check {
+    fn refuse(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Refusal { field: field.into(), message: message.into() });
+    }
+
+    fn unsupported(&mut self, field: &str, present: bool) {
+        if present {
+            self.refuse(field, "is not supported; remove it");
+        }
+    }
+
+    fn rest(&mut self, parent: &str, rest: &Map<String, Value>, known: &[&str]) {
+        for key in rest.keys().filter(|key| !known.contains(&key.as_str())) {
+            self.unsupported(&format!("{parent}.{key}"), true);
+        }
+    }
+}
+
+/// Reads a spec.
+///
+/// # Errors
+/// Every [`Refusal`], in the order of the spec.
+pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
+    let mut check = Check::default();
+    check.rest("spec", &spec.rest, &["info"]);
+    check.unsupported("spec.sources", !spec.sources.is_empty());
+    if spec.project.is_empty() {
+        check.refuse("spec.project", "is empty; name an AppProject, or write `default`");
+    }
+    let namespace = destination(spec, &mut check);
+    let empty = Source::default();
+    let source = spec.source.as_ref().unwrap_or(&empty);
+    if spec.source.is_none() && spec.sources.is_empty() {
+        check.refuse("spec.source", "is missing; write repoURL and path");
+    } else if spec.source.is_some() {
+        check_source(source, &mut check);
+    }
+    let files = file_rules(source.directory.as_ref(), &mut check);
+    let policy = spec.sync_policy.clone().unwrap_or_default();
+    check.rest("spec.syncPolicy", &policy.rest, &[]);
+    check
+        .unsupported("spec.syncPolicy.managedNamespaceMetadata", policy.managed_namespace_metadata.is_some());
+    let pruning = pruning(&policy.sync_options, &mut check);
+    let retry = retry(&policy, &mut check);
+    let ignored = ignore::read(&spec.ignore_differences).unwrap_or_else(|refusals| {
+        check.0.extend(refusals);
+        Vec::new()
+    });
+    let history = spec.revision_history_limit.unwrap_or(HISTORY).clamp(0, HISTORY_MAX);
+    if !check.0.is_empty() {
+        return Err(check.0);
+    }
+    Ok(Request {
+        source: source.clone(),
+        repository: source.repo_url.clone(),
+        path: normal_path(source.path.as_deref()),
+        revision: source.target_revision.clone().filter(|text| !text.is_empty()).unwrap_or("HEAD".into()),
+        files,
+        namespace,
+        project: spec.project.clone(),
+        automated: spec.automated().map(automated),
+        pruning,
+        ignored,
+        retry,
+        history: usize::try_from(history).unwrap_or_default(),
+    })
+}
+
+fn automated(block: &Automated) -> AutomatedSync {
+    AutomatedSync {
+        prune: block.prune.unwrap_or_default(),
+        self_heal: block.self_heal.unwrap_or_default(),
+        allow_empty: block.allow_empty.unwrap_or_default(),
+    }
+}
+
+fn destination(spec: &ApplicationSpec, check: &mut Check) -> String {
+    let destination = &spec.destination;
+    if let Some(server) = destination.server.as_deref().filter(|text| !IN_CLUSTER_SERVERS.contains(text)) {
+        let message = format!("`{server}` is another cluster; write {}", IN_CLUSTER_SERVERS.join(" or "));
+        check.refuse("spec.destination.server", message);
+    }
+    if let Some(name) = destination.name.as_deref().filter(|text| *text != IN_CLUSTER_NAME) {
+        let message = format!("`{name}` is another cluster; write `{IN_CLUSTER_NAME}`");
+        check.refuse("spec.destination.name", message);
+    }
+    let namespace = destination.namespace.clone().unwrap_or_default();
+    if namespace.is_empty() {
+        check.refuse("spec.destination.namespace", "is missing; name a namespace of a team");
+    }
+    namespace
+}
+
+fn check_source(source: &Source, check: &mut Check) {
+    for (field, present) in [
+        ("spec.source.chart", source.chart.is_some()),
+        ("spec.source.ref", source.reference.is_some()),
+        ("spec.source.helm", source.helm.is_some()),
+        ("spec.source.kustomize", source.kustomize.is_some()),
+        ("spec.source.plugin", source.plugin.is_some()),
+    ] {
+        check.unsupported(field, present);
+    }
+    check.rest("spec.source", &source.rest, &["name"]);
+    let url = &source.repo_url;
+    let rest = ["file://", "http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    match rest {
+        None => check
+            .refuse("spec.source.repoURL", "has an unsupported scheme; write file://, http:// or https://"),
+        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
+            check.refuse(
+                "spec.source.repoURL",
+                "holds credentials, which every reader would see; remove them",
+            );
+        }
+        Some(rest) if rest.trim_matches('/').is_empty() => {
+            check.refuse("spec.source.repoURL", "names no repository; write its whole address");
+        }
+        Some(_) => {}
+    }
+    let path = source.path.as_deref().unwrap_or_default();
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        check.refuse("spec.source.path", "leaves the repository; write a path below its root");
+    }
+}
+
+fn file_rules(directory: Option<&Directory>, check: &mut Check) -> FileRules {
+    let Some(directory) = directory else { return FileRules::default() };
+    check.unsupported(
+        "spec.source.directory.jsonnet",
+        directory
+            .jsonnet
+            .as_ref()
+            .is_some_and(|value| value.as_object().is_none_or(|fields| !fields.is_empty())),
+    );
+    check.rest("spec.source.directory", &directory.rest, &[]);
+    let mut glob = |field: &str, pattern: Option<&String>| {
+        let pattern = pattern.filter(|text| !text.is_empty())?;
+        Glob::new(pattern).map_err(|error| check.refuse(field, format!("is no glob: {error}"))).ok()
+    };
+    FileRules {
+        recurse: directory.recurse,
+        include: glob("spec.source.directory.include", directory.include.as_ref()),
+        exclude: glob("spec.source.directory.exclude", directory.exclude.as_ref()),
+    }
+}
+
+fn pruning(options: &[String], check: &mut Check) -> Pruning {
+    let mut pruning = Pruning { allowed: true, propagation: Propagation::default() };
+    for option in options {
+        match option.as_str() {
+            // These say what we do anyway: the namespace is team-isolation's to create and is waited
+            // for, manifests are applied on the server, what is in sync is not written, deletions
+            // come last, an object of another application is never taken.
+            "CreateNamespace=true"
+            | "CreateNamespace=false"
+            | "ServerSideApply=true"
+            | "Validate=true"
+            | "ApplyOutOfSyncOnly=true"
+            | "PruneLast=true"
+            | "FailOnSharedResource=true"
+            | "Prune=true"
+            | "RespectIgnoreDifferences=true"
+            | "RespectIgnoreDifferences=false" => {}
+            "Prune=false" => pruning.allowed = false,
+            "PrunePropagationPolicy=foreground" => pruning.propagation = Propagation::Foreground,
+            "PrunePropagationPolicy=background" => pruning.propagation = Propagation::Background,
+            "PrunePropagationPolicy=orphan" => pruning.propagation = Propagation::Orphan,
+            other => {
+                check.refuse(
+                    "spec.syncPolicy.syncOptions",
+                    format!("has `{other}`, which is not supported; remove it"),
+                );
+            }
+        }
+    }
+    pruning
+}
+
+fn retry(policy: &SyncPolicy, check: &mut Check) -> RetryRule {
+    let mut rule = RetryRule::default();
+    let Some(retry) = &policy.retry else { return rule };
+    check.rest("spec.syncPolicy.retry", &retry.rest, &[]);
+    let limit = retry.limit.unwrap_or_default();
+    rule.limit = (limit >= 0).then(|| u32::try_from(limit).unwrap_or(u32::MAX));
+    let backoff = retry.backoff.clone().unwrap_or_default();
+    for (field, text, target) in [
+        ("duration", &backoff.duration, &mut rule.first),
+        ("maxDuration", &backoff.max_duration, &mut rule.longest),
+    ] {
+        match text.as_deref().map(duration::parse) {
+            Some(Some(read)) => *target = read,
+            Some(None) => check.refuse(
+                format!("spec.syncPolicy.retry.backoff.{field}"),
+                "is no duration; write for example 5s or 3m",
+            ),
+            None => {}
+        }
+    }
+    rule.factor = backoff.factor.and_then(|factor| u32::try_from(factor).ok()).unwrap_or(2).max(1);
+    rule
+}
+
+fn normal_path(path: Option<&str>) -> String {
+    let parts = path.unwrap_or_default().split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use serde_json::json;
+
+use super::*;
+
+fn spec(change: impl FnOnce(&mut Value)) -> ApplicationSpec {
+    let mut value = json!({
+        "project": "default",
+        "source": {"repoURL": "https://git.example/shop.git", "path": "./deploy/", "targetRevision": "main"},
+        "destination": {"server": "https://kubernetes.default.svc", "namespace": "ml-team"},
+    });
+    change(&mut value);
+    serde_json::from_value(value).unwrap()
+}
+
+fn refused(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    validate(&spec(change)).unwrap_err().into_iter().map(|refusal| refusal.field).collect()
+}
+
+#[test]
+fn a_plain_directory_is_read_with_argo_cds_defaults() {
+    let request = validate(&spec(|_| {})).unwrap();
+    assert_eq!((request.path.as_str(), request.revision.as_str()), ("deploy", "main"));
+    assert_eq!((request.namespace.as_str(), request.history), ("ml-team", 10));
+    assert_eq!(request.automated, None);
+    assert_eq!(request.retry, RetryRule::default());
+    assert!(request.files.takes("a.yaml") && !request.files.takes("README.md"));
+    let head = validate(&spec(|value| {
+        value["source"].as_object_mut().unwrap().remove("targetRevision");
+    }));
+    assert_eq!(head.unwrap().revision, "HEAD");
+}
+
+#[test]
+fn policy_is_read() {
+    let request = validate(&spec(|value| {
+        value["syncPolicy"] = json!({
+            "automated": {"prune": true, "selfHeal": true},
+            "syncOptions": ["CreateNamespace=true", "PrunePropagationPolicy=background"],
+            "retry": {"limit": -1, "backoff": {"duration": "1s", "factor": 3, "maxDuration": "1m"}},
+        });
+        value["source"]["directory"] =
+            json!({"recurse": true, "include": "*.yaml", "exclude": "{test,dev}/*"});
+    }))
+    .unwrap();
+    let automated = AutomatedSync { prune: true, self_heal: true, allow_empty: false };
+    assert_eq!(request.automated, Some(automated));
+    assert_eq!(request.pruning, Pruning { allowed: true, propagation: Propagation::Background });
+    assert_eq!(request.retry.limit, None);
+    let waits: Vec<u64> = (0..6).map(|retry| request.retry.wait(retry).as_secs()).collect();
+    assert_eq!(waits, [1, 3, 9, 27, 60, 60]);
+    assert!(
+        request.files.takes("a/b.yaml")
+            && !request.files.takes("test/b.yaml")
+            && !request.files.takes("b.yml")
+    );
+}
+
+#[test]
+fn automated_false_is_off() {
+    let request = validate(&spec(|value| value["syncPolicy"] = json!({"automated": {"enabled": false}})));
+    assert_eq!(request.unwrap().automated, None);
+}
+
+type Change = fn(&mut Value);
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let table: [(&str, Change); 18] = [
+        ("spec.source.helm", |v| v["source"]["helm"] = json!({})),
+        ("spec.source.kustomize", |v| v["source"]["kustomize"] = json!({"images": []})),
+        ("spec.source.plugin", |v| v["source"]["plugin"] = json!({"name": "x"})),
+        ("spec.source.chart", |v| v["source"]["chart"] = json!("nginx")),
+        ("spec.source.ref", |v| v["source"]["ref"] = json!("values")),
+        ("spec.source.tagPrefix", |v| v["source"]["tagPrefix"] = json!("v")),
+        ("spec.source.directory.jsonnet", |v| v["source"]["directory"] = json!({"jsonnet": {"libs": ["x"]}})),
+        ("spec.source.directory.include", |v| v["source"]["directory"] = json!({"include": "{a"})),
+        ("spec.source.repoURL", |v| v["source"]["repoURL"] = json!("git@git.example:shop.git")),
+        ("spec.source.repoURL", |v| v["source"]["repoURL"] = json!("https://me:secret@git.example/shop")),
+        ("spec.source.path", |v| v["source"]["path"] = json!("../other")),
+        ("spec.sources", |v| v["sources"] = json!([{"repoURL": "https://git.example/a"}])),
+        ("spec.sourceHydrator", |v| v["sourceHydrator"] = json!({})),
+        ("spec.destination.server", |v| v["destination"]["server"] = json!("https://other:6443")),
+        ("spec.destination.namespace", |v| v["destination"]["namespace"] = json!("")),
+        ("spec.syncPolicy.syncOptions", |v| v["syncPolicy"] = json!({"syncOptions": ["Replace=true"]})),
+        ("spec.syncPolicy.retry.backoff.duration", |v| {
+            v["syncPolicy"] = json!({"retry": {"backoff": {"duration": "soon"}}});
+        }),
+        ("spec.syncPolicy.managedNamespaceMetadata", |v| {
+            v["syncPolicy"] = json!({"managedNamespaceMetadata": {"labels": {}}});
+        }),
+    ];
+    for (field, change) in table {
+        assert_eq!(refused(change), [field], "{field}");
+    }
+}
+
+#[test]
+fn all_refusals_come_at_once() {
+    let fields = refused(|value| {
+        value["source"]["helm"] = json!({});
+        value["project"] = json!("");
+        value["destination"] = json!({});
+    });
+    assert_eq!(fields, ["spec.project", "spec.destination.namespace", "spec.source.helm"]);
+}

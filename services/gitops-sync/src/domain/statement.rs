@@ -1,0 +1,150 @@
+//! Which facts follow from a status, against what was last stated.
+//!
+//! The companion `ApplicationRecord` remembers the last statement; the facts enter its outbox in the
+//! write that moves it on, so each edge is stated once however often it is computed.
+
+use mlp_crds::ApplicationRecordStatus;
+use mlp_crds::argocd::{ApplicationStatus, OperationState};
+use sha2::{Digest as _, Sha256};
+
+use super::operation::{ERROR, FAILED};
+use super::picture::SyncWord;
+
+/// One fact to state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// Live became as git wants it.
+    Synced,
+    /// A revision could not be read or applied.
+    Failed {
+        /// Stable word.
+        reason: String,
+        /// In words.
+        message: String,
+    },
+    /// Health of the whole changed.
+    HealthChanged {
+        /// Before; none for the first statement.
+        previous: Option<String>,
+        /// Now.
+        current: String,
+    },
+}
+
+/// Moves `record` on to `status` and returns what is to be stated. Calling it again with the same
+/// status returns nothing.
+pub fn advance(
+    record: &mut ApplicationRecordStatus,
+    status: &ApplicationStatus,
+    generation: i64,
+) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    let sync = status.sync.clone().unwrap_or_default();
+    let operation = status.operation_state.as_ref();
+    let failure = failure(status, operation);
+    let synced = sync.status == SyncWord::Synced.as_str() && !running(operation);
+    if synced && (record.sync.as_deref() != Some("Synced") || record.revision != sync.revision) {
+        statements.push(Statement::Synced);
+    }
+    let key = failure.as_ref().map(|(reason, message)| {
+        digest(&[reason.as_str(), message.as_str(), sync.revision.as_deref().unwrap_or_default()])
+    });
+    if let Some((reason, message)) = failure.filter(|_| key != record.failure) {
+        statements.push(Statement::Failed { reason, message });
+    }
+    let health = status.health.as_ref().and_then(|health| health.status.clone());
+    if let Some(current) = health.clone().filter(|_| record.health != health) {
+        statements.push(Statement::HealthChanged { previous: record.health.clone(), current });
+    }
+    record.health = health.or(record.health.take());
+    record.failure = key;
+    record.sync = Some(if running(operation) { SyncWord::OutOfSync.as_str().into() } else { sync.status });
+    record.revision = sync.revision.or(record.revision.take());
+    record.phase = operation.map(|state| state.phase.clone());
+    record.observed_generation = Some(generation);
+    statements
+}
+
+fn running(operation: Option<&OperationState>) -> bool {
+    operation.is_some_and(|state| state.phase == super::operation::RUNNING)
+}
+
+fn failure(status: &ApplicationStatus, operation: Option<&OperationState>) -> Option<(String, String)> {
+    if let Some(condition) = status.conditions.iter().find(|condition| condition.type_.ends_with("Error")) {
+        return Some((condition.type_.clone(), condition.message.clone()));
+    }
+    let state = operation.filter(|state| state.phase == FAILED || state.phase == ERROR)?;
+    Some((format!("Sync{}", state.phase), state.message.clone().unwrap_or_default()))
+}
+
+fn digest(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\n").as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mlp_crds::argocd::{ApplicationCondition, HealthStatus, SyncStatus};
+
+    use super::*;
+
+    fn status(sync: &str, revision: &str, health: &str, phase: &str) -> ApplicationStatus {
+        ApplicationStatus {
+            sync: Some(SyncStatus {
+                status: sync.into(),
+                revision: Some(revision.into()),
+                ..Default::default()
+            }),
+            health: Some(HealthStatus { status: Some(health.into()), ..Default::default() }),
+            operation_state: Some(OperationState { phase: phase.into(), ..Default::default() }),
+            ..ApplicationStatus::default()
+        }
+    }
+
+    fn names(statements: &[Statement]) -> Vec<&'static str> {
+        let name = |statement: &Statement| match statement {
+            Statement::Synced => "synced",
+            Statement::Failed { .. } => "failed",
+            Statement::HealthChanged { .. } => "health",
+        };
+        statements.iter().map(name).collect()
+    }
+
+    #[test]
+    fn each_edge_is_stated_once() {
+        let mut record = ApplicationRecordStatus::default();
+        for (status, expected) in [
+            (status("OutOfSync", "r1", "Missing", "Running"), vec!["health"]),
+            (status("Synced", "r1", "Progressing", "Succeeded"), vec!["synced", "health"]),
+            (status("Synced", "r1", "Healthy", "Succeeded"), vec!["health"]),
+            (status("Synced", "r2", "Healthy", "Succeeded"), vec!["synced"]),
+            (status("OutOfSync", "r2", "Healthy", "Running"), vec![]),
+            (status("Synced", "r2", "Healthy", "Succeeded"), vec!["synced"]),
+            (status("OutOfSync", "r3", "Healthy", "Failed"), vec!["failed"]),
+            (status("OutOfSync", "r4", "Healthy", "Failed"), vec!["failed"]),
+            (status("Synced", "r4", "Healthy", "Succeeded"), vec!["synced"]),
+        ] {
+            assert_eq!(names(&advance(&mut record, &status, 1)), expected, "{status:?}");
+            assert!(advance(&mut record, &status, 1).is_empty(), "stated twice: {status:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_a_failure_and_a_new_message_a_new_one() {
+        let mut record = ApplicationRecordStatus::default();
+        let mut broken = status("Unknown", "r1", "Healthy", "Succeeded");
+        advance(&mut record, &broken, 1);
+        let condition = |message: &str| ApplicationCondition {
+            type_: "ComparisonError".into(),
+            message: message.into(),
+            last_transition_time: None,
+        };
+        broken.conditions = vec![condition("a.yaml:1: x")];
+        let expected = Statement::Failed { reason: "ComparisonError".into(), message: "a.yaml:1: x".into() };
+        assert_eq!(advance(&mut record, &broken, 1), [expected]);
+        broken.conditions = vec![condition("a.yaml:2: y")];
+        assert_eq!(names(&advance(&mut record, &broken, 1)), ["failed"]);
+        broken.conditions.clear();
+        assert!(advance(&mut record, &broken, 1).is_empty());
+    }
+}

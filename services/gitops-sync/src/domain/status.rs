@@ -1,0 +1,240 @@
+//! The Application's status, as Argo CD writes it, from what was found and done.
+//!
+//! Times move only with what they tell of, so that finding the same again gives an equal status and
+//! nothing is written.
+
+use jiff::Timestamp;
+use mlp_crds::argocd::{
+    ApplicationCondition, ApplicationSpec, ApplicationStatus, HealthStatus, HistoryEntry, OperationState,
+    ResourceStatus, Summary, SyncStatus,
+};
+use serde_json::{Value, json};
+
+use super::health::{Health, Level};
+use super::identity::ObjectId;
+use super::operation::{SUCCEEDED, seconds};
+use super::picture::{Extra, Item, Picture, Presence, SyncWord};
+
+/// Condition type for a spec that cannot be acted on.
+pub const INVALID_SPEC: &str = "InvalidSpecError";
+/// Condition type for a source or live state that could not be read.
+pub const COMPARISON: &str = "ComparisonError";
+/// Condition type for a sync that failed and is not tried again.
+pub const SYNC: &str = "SyncError";
+
+/// A fault or warning without its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// One of Argo CD's condition types.
+    pub kind: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault from its parts.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// What one look at an Application came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// What was found; none where spec or source could not be read.
+    pub picture: Option<Picture>,
+    /// Faults, all of them.
+    pub faults: Vec<Fault>,
+    /// The operation as it is now, where there was one.
+    pub operation: Option<OperationState>,
+    /// Images of the wanted objects.
+    pub images: Vec<String>,
+    /// How many pods of the application run on nodes that execute nothing, of how many.
+    pub simulated: Option<(usize, usize)>,
+}
+
+/// The next status. Where nothing was found (a fault), objects and health stay as they were last
+/// known, and only the sync status becomes Unknown.
+pub fn build(
+    spec: &ApplicationSpec,
+    previous: &ApplicationStatus,
+    outcome: &Outcome,
+    history_limit: usize,
+    now: Timestamp,
+) -> ApplicationStatus {
+    let mut next = previous.clone();
+    next.conditions = conditions(&previous.conditions, &outcome.faults, now);
+    next.operation_state.clone_from(&outcome.operation);
+    if let Some(picture) = &outcome.picture {
+        next.sync = Some(sync_status(spec, picture));
+        next.resources = resources(picture);
+        next.health = Some(health(previous.health.as_ref(), picture, outcome.simulated, now));
+        next.source_type = Some("Directory".into());
+        next.summary = (!outcome.images.is_empty())
+            .then(|| Summary { images: outcome.images.clone(), ..Summary::default() });
+    } else {
+        let mut sync = previous.sync.clone().unwrap_or_default();
+        sync.status = SyncWord::Unknown.as_str().into();
+        next.sync = Some(sync);
+        next.health.get_or_insert_with(|| health_status(Level::Unknown, "", now));
+    }
+    record_history(&mut next, history_limit);
+    if next != *previous {
+        next.reconciled_at = Some(seconds(now));
+    }
+    next
+}
+
+fn sync_status(spec: &ApplicationSpec, picture: &Picture) -> SyncStatus {
+    let compared = json!({"source": spec.source, "destination": spec.destination});
+    SyncStatus {
+        status: picture.sync().as_str().into(),
+        compared_to: Some(compared),
+        revision: Some(picture.revision.clone()),
+        revisions: Vec::new(),
+    }
+}
+
+fn resources(picture: &Picture) -> Vec<ResourceStatus> {
+    let wanted = picture.items.iter().map(|item| wanted_resource(item, picture.gaps.is_empty()));
+    let mut all: Vec<ResourceStatus> = wanted.chain(picture.extras.iter().map(extra_resource)).collect();
+    all.sort_by(|a, b| {
+        (&a.group, &a.kind, &a.namespace, &a.name).cmp(&(&b.group, &b.kind, &b.namespace, &b.name))
+    });
+    all
+}
+
+fn resource(id: &ObjectId, health: Option<&Health>) -> ResourceStatus {
+    ResourceStatus {
+        group: id.group.clone(),
+        version: id.version.clone(),
+        kind: id.kind.clone(),
+        namespace: id.namespace.clone(),
+        name: id.name.clone(),
+        health: health.map(|health| HealthStatus {
+            status: Some(health.level.as_str().into()),
+            message: Some(health.message.clone()).filter(|text| !text.is_empty()),
+            last_transition_time: None,
+        }),
+        ..ResourceStatus::default()
+    }
+}
+
+fn wanted_resource(item: &Item, complete: bool) -> ResourceStatus {
+    let word = match item.presence {
+        Presence::Synced => SyncWord::Synced,
+        _ if complete => SyncWord::OutOfSync,
+        _ => SyncWord::Unknown,
+    };
+    let missing = Health::new(Level::Missing, "");
+    let health = match item.presence {
+        Presence::Missing | Presence::KindMissing => Some(&missing),
+        _ => item.health.as_ref(),
+    };
+    ResourceStatus {
+        status: Some(word.as_str().into()),
+        sync_wave: Some(item.options.wave).filter(|wave| *wave != 0),
+        ..resource(&item.id, health)
+    }
+}
+
+fn extra_resource(extra: &Extra) -> ResourceStatus {
+    let status = Some(SyncWord::OutOfSync.as_str().into());
+    ResourceStatus { status, requires_pruning: true, ..resource(&extra.id, extra.health.as_ref()) }
+}
+
+fn health(
+    previous: Option<&HealthStatus>,
+    picture: &Picture,
+    simulated: Option<(usize, usize)>,
+    now: Timestamp,
+) -> HealthStatus {
+    let level = picture.health();
+    let healths = picture.items.iter().map(|item| (&item.id, item.health.as_ref()));
+    let decisive =
+        healths.filter_map(|(id, health)| Some((id, health?))).find(|(_, health)| health.level == level);
+    let mut words = match decisive {
+        Some((id, health)) if level != Level::Healthy => format!("{id}: {}", health.message),
+        _ => String::new(),
+    };
+    if let Some((some, all)) = simulated.filter(|(some, _)| *some > 0) {
+        words = format!("simulated: {some} of {all} pods are on nodes that run nothing {words}")
+            .trim_end()
+            .to_owned();
+    }
+    let next = health_status(level, &words, now);
+    match previous {
+        Some(last) if last.status == next.status => {
+            HealthStatus { last_transition_time: last.last_transition_time.clone(), ..next }
+        }
+        _ => next,
+    }
+}
+
+fn health_status(level: Level, message: &str, now: Timestamp) -> HealthStatus {
+    HealthStatus {
+        status: Some(level.as_str().into()),
+        message: Some(message.to_owned()).filter(|text| !text.is_empty()),
+        last_transition_time: Some(seconds(now)),
+    }
+}
+
+fn conditions(
+    previous: &[ApplicationCondition],
+    faults: &[Fault],
+    now: Timestamp,
+) -> Vec<ApplicationCondition> {
+    let since = |fault: &Fault| {
+        let same = previous.iter().find(|last| last.type_ == fault.kind && last.message == fault.message);
+        same.and_then(|last| last.last_transition_time.clone()).unwrap_or_else(|| seconds(now))
+    };
+    faults
+        .iter()
+        .map(|fault| ApplicationCondition {
+            type_: fault.kind.into(),
+            message: fault.message.clone(),
+            last_transition_time: Some(since(fault)),
+        })
+        .collect()
+}
+
+/// A successful operation enters the history once, known by its start.
+fn record_history(next: &mut ApplicationStatus, limit: usize) {
+    let Some(state) = next.operation_state.as_ref().filter(|state| state.phase == SUCCEEDED) else { return };
+    if next.history.last().is_some_and(|last| last.deploy_started_at == state.started_at) {
+        return;
+    }
+    let result = state.sync_result.clone().unwrap_or_default();
+    let id = next.history.last().map_or(0, |last| last.id.saturating_add(1));
+    let mut entry = HistoryEntry {
+        id,
+        revision: Some(result.revision),
+        source: result.source,
+        deploy_started_at: state.started_at.clone(),
+        deployed_at: state.finished_at.clone(),
+        ..HistoryEntry::default()
+    };
+    if let Some(by) = &state.operation.initiated_by {
+        entry.rest.insert("initiatedBy".into(), json!(by));
+    }
+    next.history.push(entry);
+    let surplus = next.history.len().saturating_sub(limit.max(1));
+    next.history.drain(..surplus);
+}
+
+/// Images of pod templates, sorted, each once.
+pub fn images<'a>(objects: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    const POD_SPECS: [&str; 3] = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+    let mut found = std::collections::BTreeSet::new();
+    for object in objects {
+        let specs = POD_SPECS.iter().filter_map(|pointer| object.pointer(pointer));
+        let lists = specs.flat_map(|spec| [spec.get("initContainers"), spec.get("containers")]).flatten();
+        for container in lists.filter_map(Value::as_array).flatten() {
+            found.extend(container.get("image").and_then(Value::as_str).map(str::to_owned));
+        }
+    }
+    found.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use mlp_crds::argocd::{Operation, OperationInitiator, SyncOperation, SyncResult};
+
+use super::*;
+use crate::domain::object_options::ObjectOptions;
+use crate::domain::operation;
+
+const GOLDEN: &str = include_str!("../../../tests/golden/status.json");
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).unwrap()
+}
+
+fn spec() -> ApplicationSpec {
+    serde_json::from_value(json!({
+        "project": "default",
+        "source": {"repoURL": "https://git.example/shop", "path": "deploy", "targetRevision": "main"},
+        "destination": {"server": "https://kubernetes.default.svc", "namespace": "ml-team"},
+    }))
+    .unwrap()
+}
+
+fn id(group: &str, kind: &str, name: &str) -> ObjectId {
+    let (group, kind, name) = (group.into(), kind.into(), name.into());
+    ObjectId { group, version: "v1".into(), kind, namespace: "ml-team".into(), name }
+}
+
+fn item(id: ObjectId, presence: Presence, health: Option<Health>, wave: i64) -> Item {
+    Item { id, options: ObjectOptions { wave, ..ObjectOptions::default() }, presence, health }
+}
+
+fn outcome(phase: &str) -> Outcome {
+    let items = vec![
+        item(
+            id("apps", "Deployment", "web"),
+            Presence::Synced,
+            Some(Health::new(Level::Progressing, "0 of 2 updated replicas are available")),
+            0,
+        ),
+        item(id("", "ConfigMap", "settings"), Presence::Synced, None, -1),
+    ];
+    let extras = vec![Extra {
+        id: id("", "Service", "old"),
+        options: ObjectOptions::default(),
+        deleting: false,
+        health: None,
+    }];
+    let picture = Picture { revision: "a".repeat(40), items, stages: Vec::new(), extras, gaps: Vec::new() };
+    let operation = OperationState {
+        operation: Operation {
+            initiated_by: Some(OperationInitiator { automated: true, ..Default::default() }),
+            sync: Some(SyncOperation { revision: Some("a".repeat(40)), prune: true, ..Default::default() }),
+            ..Default::default()
+        },
+        phase: phase.into(),
+        started_at: Some(operation::seconds(at(1))),
+        finished_at: Some(operation::seconds(at(3))),
+        sync_result: Some(SyncResult {
+            revision: "a".repeat(40),
+            source: spec().source,
+            ..Default::default()
+        }),
+        message: Some("successfully synced (all tasks run)".into()),
+        retry_count: None,
+    };
+    Outcome {
+        picture: Some(picture),
+        operation: Some(operation),
+        images: vec!["shop:1".into()],
+        ..Outcome::default()
+    }
+}
+
+/// Accept a change with `UPDATE_GOLDEN=1`.
+#[test]
+fn the_status_is_as_argo_cd_writes_it() {
+    let status = build(&spec(), &ApplicationStatus::default(), &outcome("Succeeded"), 10, at(4));
+    let written = serde_json::to_string_pretty(&status).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/status.json");
+        std::fs::write(path, &written).unwrap();
+        return;
+    }
+    assert_eq!(written, GOLDEN);
+}
+
+#[test]
+fn finding_the_same_again_changes_nothing() {
+    let mut outcome = outcome("Succeeded");
+    outcome.faults = vec![Fault::new(SYNC, "x")];
+    let first = build(&spec(), &ApplicationStatus::default(), &outcome, 10, at(4));
+    assert_eq!(build(&spec(), &first, &outcome, 10, at(400)), first);
+    assert_eq!(first.history.len(), 1);
+}
+
+#[test]
+fn a_fault_keeps_what_was_last_known() {
+    let first = build(&spec(), &ApplicationStatus::default(), &outcome("Succeeded"), 10, at(4));
+    let faults = vec![Fault::new(COMPARISON, "deploy/a.yaml:3: no YAML")];
+    let fault = Outcome { faults, operation: first.operation_state.clone(), ..Outcome::default() };
+    let next = build(&spec(), &first, &fault, 10, at(5));
+    assert_eq!(next.sync.unwrap().status, "Unknown");
+    assert_eq!((next.resources, next.health), (first.resources, first.health));
+    assert_eq!(next.conditions[0].type_, "ComparisonError");
+}
+
+#[test]
+fn history_is_bounded_and_numbered_on() {
+    let mut status = ApplicationStatus::default();
+    for round in 0..5 {
+        let mut outcome = outcome("Succeeded");
+        outcome.operation.as_mut().unwrap().started_at = Some(operation::seconds(at(round * 10)));
+        status = build(&spec(), &status, &outcome, 3, at(round * 10 + 5));
+    }
+    let ids: Vec<i64> = status.history.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [2, 3, 4]);
+}
+
+#[test]
+fn simulated_pods_are_said_to_be() {
+    let simulated = Outcome { simulated: Some((2, 2)), ..outcome("Succeeded") };
+    let status = build(&spec(), &ApplicationStatus::default(), &simulated, 10, at(4));
+    assert!(status.health.unwrap().message.unwrap().starts_with("simulated: 2 of 2 pods"));
+}
+
+#[test]
+fn images_come_from_every_sort_of_pod_template() {
+    let objects = [
+        json!({"spec": {"template": {"spec": {"containers": [{"image": "b"}], "initContainers": [{"image": "a"}]}}}}),
+        json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"image": "c"}]}}}}}}),
+        json!({"spec": {"containers": [{"image": "b"}]}}),
+    ];
+    assert_eq!(images(objects.iter()), ["a", "b", "c"]);
+}
