@@ -120,7 +120,8 @@ impl Bus {
 
     /// Whether the connection is up now.
     pub fn is_connected(&self) -> bool {
-        self.inner.client.connection_state() == async_nats::connection::State::Connected
+        let up = self.inner.client.connection_state() == async_nats::connection::State::Connected;
+        up && !self.inner.connection.borrow().closed
     }
 
     /// A publisher on this connection.

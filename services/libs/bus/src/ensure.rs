@@ -4,7 +4,8 @@
 //! a clear error that names it, and the operator decides.
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::context::{CreateStreamError, GetStreamErrorKind};
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, ConsumerErrorKind, RetentionPolicy, StorageType};
 use tracing::info;
 
@@ -63,9 +64,8 @@ async fn stream(bus: &Bus, spec: &StreamSpec) -> Result<Ensured, EnsureError> {
             _ => return Err(EnsureError::Unavailable { what, source: error.into() }),
         },
     };
-    let refused = |error: CreateStreamError| refused(&what, error.into());
     let Some(live) = live else {
-        bus.jetstream().create_stream(wanted(spec, Config::default())).await.map_err(refused)?;
+        bus.jetstream().create_stream(wanted(spec, Config::default())).await.map_err(|error| stream_failed(&what, error))?;
         info!(stream = spec.name, "stream created");
         return Ok(Ensured::Created);
     };
@@ -74,7 +74,7 @@ async fn stream(bus: &Bus, spec: &StreamSpec) -> Result<Ensured, EnsureError> {
     if wanted == live {
         return Ok(Ensured::Unchanged);
     }
-    bus.jetstream().update_stream(wanted).await.map_err(refused)?;
+    bus.jetstream().update_stream(wanted).await.map_err(|error| stream_failed(&what, error))?;
     info!(stream = spec.name, "stream updated");
     Ok(Ensured::Updated)
 }
@@ -146,7 +146,9 @@ async fn durable(bus: &Bus, spec: &ConsumerSpec, wanted: pull::Config) -> Result
         }
     };
     stream.create_consumer(wanted).await.map_err(|error| match error.kind() {
-        ConsumerErrorKind::JetStream(_) => refused(&what, error.into()),
+        ConsumerErrorKind::JetStream(said) if said.code() < 500 => {
+            EnsureError::Refused { what: what.clone(), source: error.into() }
+        }
         _ => unavailable(error.into()),
     })?;
     info!(durable = spec.durable, stream = spec.stream, ?ensured, "consumer ensured");
@@ -210,14 +212,22 @@ fn is_as_wanted(live: &async_nats::jetstream::consumer::Config, wanted: &pull::C
 }
 
 /// The server said no; or it did not answer.
-fn refused(what: &str, source: Source) -> EnsureError {
-    let what = what.to_owned();
-    let mut cause: Option<&dyn std::error::Error> = Some(source.as_ref());
-    while let Some(error) = cause {
-        if error.downcast_ref::<async_nats::jetstream::Error>().is_some_and(|said| said.code() < 500) {
-            return EnsureError::Refused { what, source };
+fn stream_failed(what: &str, error: CreateStreamError) -> EnsureError {
+    let kind = error.kind();
+    let (what, source) = (what.to_owned(), error.into());
+    match kind {
+        CreateStreamErrorKind::TimedOut
+        | CreateStreamErrorKind::Response
+        | CreateStreamErrorKind::ResponseParse
+        | CreateStreamErrorKind::JetStreamUnavailable => EnsureError::Unavailable { what, source },
+        CreateStreamErrorKind::JetStream(said) if said.code() >= 500 && !is_placement(&said) => {
+            EnsureError::Unavailable { what, source }
         }
-        cause = error.source();
+        _ => EnsureError::Refused { what, source },
     }
-    EnsureError::Unavailable { what, source }
+}
+
+/// Too few servers for the replicas: waiting does not make servers.
+fn is_placement(said: &async_nats::jetstream::Error) -> bool {
+    [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED].contains(&said.error_code())
 }

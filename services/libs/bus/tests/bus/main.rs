@@ -1,0 +1,13 @@
+//! The bus against real servers. Each test starts its own, on free ports.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "tests prove by failing"
+)]
+
+mod basics;
+mod failures;
+mod support;
