@@ -9,7 +9,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::controller::Object;
 
 /// `traceparent` of the span that is active here, where it is exported.
-pub(crate) fn current_traceparent() -> Option<String> {
+pub fn current_traceparent() -> Option<String> {
     let context = Span::current().context();
     let span = context.span().span_context().clone();
     span.is_valid().then(|| {

@@ -59,6 +59,15 @@ impl Calls {
     }
 }
 
+/// `traceparent` of the span that is active here, where it is exported.
+pub(super) fn current_traceparent() -> Option<String> {
+    use opentelemetry::trace::TraceContextExt as _;
+    let context = Span::current().context();
+    let span = context.span().span_context().clone();
+    let flags = span.trace_flags().to_u8();
+    span.is_valid().then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
+}
+
 /// The outermost layer of the server.
 pub(super) async fn serve_call(State(calls): State<Arc<Calls>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
