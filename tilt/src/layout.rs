@@ -226,6 +226,12 @@ impl Layout {
         self.state.join("kubeconfig").join(format!("{identity}.yaml"))
     }
 
+    /// The bearer token of an identity, beside its kubeconfig.
+    #[must_use]
+    pub fn token(&self, identity: &str) -> PathBuf {
+        self.state.join("kubeconfig").join(format!("{identity}.token"))
+    }
+
     /// The remembered ports.
     #[must_use]
     pub fn ports(&self) -> PathBuf {

@@ -37,9 +37,11 @@ pub enum Event {
     },
 }
 
+type Show = dyn Fn(&Event) + Send + Sync;
+
 /// Where events go. Cheap to clone; the quiet one drops them.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub struct Progress(Option<Arc<Show>>);
 
 impl Progress {
     /// Shows nothing.

@@ -5,16 +5,16 @@ use std::time::Duration;
 use async_nats::jetstream;
 use mlp_harness::{Access, NatsCluster, NatsOptions, NatsServer, wait_until};
 
-async fn jetstream(url: &str) -> jetstream::Context {
+async fn jetstream(url: &str) -> Result<jetstream::Context, async_nats::ConnectError> {
     let servers: Vec<String> = url.split(',').map(String::from).collect();
-    jetstream::new(async_nats::connect(servers).await.unwrap())
+    Ok(jetstream::new(async_nats::connect(servers).await?))
 }
 
 #[tokio::test]
 async fn a_stream_survives_a_kill_and_a_restart_on_the_same_port() {
     let server = NatsServer::start(NatsOptions::default()).await.unwrap();
     let url = server.url();
-    let context = jetstream(&url).await;
+    let context = jetstream(&url).await.unwrap();
     let config =
         jetstream::stream::Config { name: "S".into(), subjects: vec!["s".into()], ..Default::default() };
     context.create_stream(config).await.unwrap();
@@ -22,7 +22,7 @@ async fn a_stream_survives_a_kill_and_a_restart_on_the_same_port() {
     server.kill();
     server.restart().await.unwrap();
     assert_eq!(server.url(), url);
-    let mut stream = jetstream(&url).await.get_stream("S").await.unwrap();
+    let mut stream = jetstream(&url).await.unwrap().get_stream("S").await.unwrap();
     assert_eq!(stream.info().await.unwrap().state.messages, 1);
 }
 
@@ -36,7 +36,7 @@ async fn a_paused_server_answers_again_when_resumed() {
             || client.connection_state() == async_nats::connection::State::Connected
     );
     server.resume();
-    let context = jetstream(&server.url()).await;
+    let context = jetstream(&server.url()).await.unwrap();
     context.query_account().await.unwrap();
 }
 

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use mlp_model::{Class, Classified};
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use log::{LOG_LIMIT, tail, trim};
@@ -117,11 +119,30 @@ pub struct Spec {
     pub record: Option<PathBuf>,
 }
 
+impl Spec {
+    /// What tells two runs of the same configuration from two different ones.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let text = format!("{:?} {:?} {:?}", self.program, self.arguments, self.environment);
+        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What the record file of a process holds.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    identity: Identity,
+    #[serde(default)]
+    digest: String,
+}
+
 /// A process that was started here or found by its record.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     identity: Identity,
+    digest: String,
     log: PathBuf,
     record: Option<PathBuf>,
     child: Option<Child>,
@@ -152,15 +173,17 @@ impl Process {
             let _ = child.wait();
             return Err(ended(&spec.name, &spec.log));
         };
+        let digest = spec.digest();
         let process = Self {
             name: spec.name.clone(),
             identity,
+            digest: digest.clone(),
             log: spec.log.clone(),
             record: spec.record.clone(),
             child: Some(child),
         };
         if let Some(record) = &spec.record {
-            let text = serde_json::to_vec(&identity).unwrap_or_default();
+            let text = serde_json::to_vec(&Record { identity, digest }).unwrap_or_default();
             if let Err(error) = write_private(record, &text) {
                 identity.signal(Signal::SIGKILL);
                 return Err(error.into());
@@ -173,10 +196,11 @@ impl Process {
     /// it names is gone, even if its id lives on in another.
     #[must_use]
     pub fn attach(name: &str, record: &Path, log: &Path) -> Option<Self> {
-        let identity: Identity = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
+        let Record { identity, digest } = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
         identity.is_alive().then(|| Self {
             name: name.into(),
             identity,
+            digest,
             log: log.into(),
             record: Some(record.into()),
             child: None,
@@ -193,6 +217,12 @@ impl Process {
     #[must_use]
     pub const fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Whether it was started as `spec` says, so that starting it again would change nothing.
+    #[must_use]
+    pub fn runs_as(&self, spec: &Spec) -> bool {
+        self.digest == spec.digest()
     }
 
     /// Whether it still runs.
