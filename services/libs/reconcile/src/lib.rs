@@ -16,13 +16,15 @@ pub mod conditions;
 pub mod controller;
 pub mod error;
 pub mod finalizer;
+#[cfg(test)]
+mod fixture;
 mod metrics;
 pub mod outbox;
 pub mod queue;
 pub mod recorder;
 pub mod status;
 mod subset;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trace;
 pub mod writes;
@@ -37,4 +39,5 @@ pub use error::Error;
 pub use outbox::StatusOutbox;
 pub use queue::Backoff;
 pub use recorder::Recorder;
+pub use trace::current_traceparent;
 pub use writes::WriteCounter;

@@ -8,7 +8,14 @@ fn status(code: u16, reason: &str, message: &str) -> Status {
 
 fn with_cause(status: Status, reason: &str, field: &str) -> Status {
     let cause = StatusCause { reason: reason.into(), message: "said so".into(), field: field.into() };
-    status.with_details(StatusDetails { causes: vec![cause], ..StatusDetails::default() })
+    status.with_details(StatusDetails {
+        name: String::new(),
+        group: String::new(),
+        kind: String::new(),
+        uid: String::new(),
+        causes: vec![cause],
+        retry_after_seconds: 0,
+    })
 }
 
 #[test]

@@ -215,6 +215,11 @@ impl<Key: Clone + Eq + Hash, Answer: Clone> State<Key, Answer> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn waiters(&self, key: &Key) -> usize {
+        self.entries.get(key).map_or(0, |entry| entry.next.len())
+    }
+
     /// Puts an idle key among the delayed.
     fn schedule(&mut self, key: &Key, at: Instant) {
         self.serial += 1;
