@@ -1,3 +1,7 @@
 //! Health of every resource and team; incidents opened and closed.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mlp_host::run::<mlp_health_monitor::config::Args, _, _>("health-monitor", mlp_health_monitor::app::run)
+}

@@ -1,0 +1,5 @@
+//! Facts in and out.
+
+pub mod consume;
+pub mod convert;
+pub mod publish;
