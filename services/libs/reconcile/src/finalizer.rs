@@ -73,3 +73,6 @@ async fn patch<K: Object>(
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
     api.patch(&name, &params, &Patch::Merge(&body)).await.map_err(|source| Error::of(action, source))
 }
+
+#[cfg(test)]
+mod tests;

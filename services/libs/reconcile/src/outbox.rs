@@ -142,3 +142,6 @@ impl<K: Object> OutboxStore for StatusOutbox<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

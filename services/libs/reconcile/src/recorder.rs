@@ -8,9 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::runtime::events::{Event, EventType, Recorder as KubeRecorder, Reporter};
-use kube::{Client, Resource};
-use mlp_model::Classified;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
+use mlp_model::{Classified, labels};
 use tokio::time::Instant;
 
 use crate::error::chain;
@@ -22,13 +26,16 @@ pub const PAUSE: Duration = Duration::from_secs(10);
 
 /// How many (object, reason) pairs are remembered; the oldest half goes when there are more.
 const LIMIT: usize = 4096;
-/// The API server refuses longer notes.
-const NOTE_LIMIT: usize = 1024;
+/// The API server refuses notes of more than 1 kB; a character has at most four bytes.
+const NOTE_LIMIT: usize = 256;
+/// The API server refuses longer names.
+const NAME_LIMIT: usize = 230;
 
 /// Writes Events in the name of one service. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
-    inner: KubeRecorder,
+    client: Client,
+    service: Arc<str>,
     said: Arc<Mutex<HashMap<Subject, Said>>>,
 }
 
@@ -43,7 +50,7 @@ struct Said {
 impl Recorder {
     /// A recorder that reports as `service`.
     pub fn new(client: Client, service: &str) -> Self {
-        Self { inner: KubeRecorder::new(client, Reporter::from(service)), said: Arc::default() }
+        Self { client, service: service.into(), said: Arc::default() }
     }
 
     /// Says that something went as it should. `reason` is CamelCase, `action` the verb behind it.
@@ -51,7 +58,7 @@ impl Recorder {
     where
         K::DynamicType: Default,
     {
-        self.say(EventType::Normal, object, reason, action, note.into()).await;
+        self.say("Normal", object, reason, action, note.into()).await;
     }
 
     /// Says that something needs attention.
@@ -59,7 +66,7 @@ impl Recorder {
     where
         K::DynamicType: Default,
     {
-        self.say(EventType::Warning, object, reason, action, note.into()).await;
+        self.say("Warning", object, reason, action, note.into()).await;
     }
 
     /// Says that `action` failed with `error`, under the error's own reason.
@@ -67,10 +74,10 @@ impl Recorder {
     where
         K::DynamicType: Default,
     {
-        self.say(EventType::Warning, object, error.reason(), action, chain(error)).await;
+        self.say("Warning", object, error.reason(), action, chain(error)).await;
     }
 
-    async fn say<K: Resource>(&self, type_: EventType, object: &K, reason: &str, action: &str, note: String)
+    async fn say<K: Resource>(&self, type_: &str, object: &K, reason: &str, action: &str, note: String)
     where
         K::DynamicType: Default,
     {
@@ -78,17 +85,41 @@ impl Recorder {
         if !self.is_news(subject, &note, Instant::now()) {
             return;
         }
-        let note = note.chars().take(NOTE_LIMIT / 4).collect();
-        let event = Event {
-            type_,
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        let reference = object.object_ref(&K::DynamicType::default());
-        if let Err(error) = self.inner.publish(&event, &reference).await {
+        let regarding = object.object_ref(&K::DynamicType::default());
+        let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let event = self.event(type_, reason, action, &note, regarding, &namespace);
+        let events = Api::<Event>::namespaced(self.client.clone(), &namespace);
+        if let Err(error) = events.create(&PostParams::default(), &event).await {
             tracing::warn!(reason, error = chain(&error), "cannot record a Kubernetes Event");
+        }
+    }
+
+    fn event(
+        &self,
+        type_: &str,
+        reason: &str,
+        action: &str,
+        note: &str,
+        regarding: ObjectReference,
+        namespace: &str,
+    ) -> Event {
+        let now = Timestamp::now();
+        let about: String = regarding.name.iter().flat_map(|name| name.chars()).take(NAME_LIMIT).collect();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{about}.{:x}", now.as_nanosecond())),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(type_.to_owned()),
+            reason: Some(reason.to_owned()),
+            action: Some(action.to_owned()),
+            note: Some(note.chars().take(NOTE_LIMIT).collect()),
+            regarding: Some(regarding),
+            reporting_controller: Some(format!("{}/{}", labels::GROUP, self.service)),
+            reporting_instance: Some(format!("{}-{}", self.service, std::process::id())),
+            ..Event::default()
         }
     }
 
@@ -111,3 +142,6 @@ impl Recorder {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
