@@ -43,6 +43,9 @@ pub enum StartError {
     /// The TLS files do not fit each other.
     #[error("--grpc-tls-cert, --grpc-tls-key and --grpc-client-ca do not make a TLS server")]
     Tls(#[source] BoxError),
+    /// The gRPC server ended.
+    #[error("the gRPC server ended")]
+    Serve(#[source] BoxError),
     /// The descriptor set given for reflection cannot be decoded.
     #[error("the protobuf descriptor set for gRPC reflection cannot be decoded")]
     Reflection(#[source] BoxError),

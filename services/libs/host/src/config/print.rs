@@ -53,7 +53,11 @@ fn values(argument: &Arg, matches: &ArgMatches) -> Option<String> {
     }
 }
 
+/// The text as TOML: whole numbers bare, the rest in quotes.
 fn quote(text: &str) -> String {
+    if text.parse::<i64>().is_ok_and(|number| number.to_string() == text) {
+        return text.to_owned();
+    }
     toml::Value::String(text.to_owned()).to_string()
 }
 

@@ -36,7 +36,7 @@ const STREAM_GRACE: Duration = Duration::from_secs(2);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<ServerTlsConfig>,
+    transport: tonic::transport::Server,
     args: HostArgs,
     readiness: Readiness,
     kube: kube::Client,
@@ -59,7 +59,7 @@ impl Server {
     pub async fn prepare(host: &Host, descriptors: &'static [u8]) -> Result<Self, StartError> {
         let args = host.args().clone();
         let contents = contents(descriptors)?;
-        let tls = tls(&args)?;
+        let transport = transport(&args)?;
         let listener = bind("grpc-listen", args.grpc_listen).await?;
         let address = listener
             .local_addr()
@@ -67,7 +67,7 @@ impl Server {
         let readiness = host.readiness_checks().clone();
         let meter = host.telemetry().metrics().meter("mlp-host");
         let kube = host.kube();
-        Ok(Self { listener, address, tls, args, readiness, kube, descriptors, contents, meter })
+        Ok(Self { listener, address, transport, args, readiness, kube, descriptors, contents, meter })
     }
 
     /// Where it listens.
@@ -83,16 +83,8 @@ impl Server {
     pub async fn serve(self, routes: Routes, draining: CancellationToken) -> Result<(), StartError> {
         let cut = CancellationToken::new();
         let routes = self.layered(routes, &cut)?;
-        let mut server = tonic::transport::Server::builder()
-            .max_concurrent_streams(self.args.grpc_max_streams)
-            .http2_max_header_list_size(MAX_HEADERS)
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .http2_keepalive_timeout(Some(KEEP_ALIVE));
-        if let Some(tls) = self.tls {
-            server = server.tls_config(tls).map_err(|error| StartError::Tls(error.into()))?;
-        }
         let connections = accept(self.listener, self.args.grpc_max_connections);
-        let serving = server.serve_with_incoming_shutdown(routes, connections, draining.clone().cancelled_owned());
+        let serving = self.transport.serve_with_incoming_shutdown(routes, connections, draining.clone().cancelled_owned());
         let cutting = async {
             draining.cancelled().await;
             tokio::time::sleep(STREAM_GRACE.min(self.args.drain_timeout / 4)).await;
@@ -147,6 +139,19 @@ fn contents(descriptors: &[u8]) -> Result<Contents, StartError> {
         }
     }
     Ok(Contents { services: Arc::new(services), methods })
+}
+
+/// The server's limits and certificates; wrong certificates show here.
+fn transport(args: &HostArgs) -> Result<tonic::transport::Server, StartError> {
+    let transport = tonic::transport::Server::builder()
+        .max_concurrent_streams(args.grpc_max_streams)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE));
+    match tls(args)? {
+        Some(tls) => transport.tls_config(tls).map_err(|error| StartError::Tls(error.into())),
+        None => Ok(transport),
+    }
 }
 
 fn tls(args: &HostArgs) -> Result<Option<ServerTlsConfig>, StartError> {
