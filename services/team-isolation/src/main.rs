@@ -1,3 +1,9 @@
-//! Teams: namespaces, quotas, rights and network policy.
+//! The team-isolation service.
 
-fn main() {}
+use std::process::ExitCode;
+
+use mlp_team_isolation::{app, domain};
+
+fn main() -> ExitCode {
+    mlp_host::run(domain::SERVICE, app::run)
+}

@@ -120,11 +120,12 @@ pub fn plan(desired: Vec<Object>, observed: &Observed) -> Plan {
     let mut waits = BTreeSet::new();
     for object in desired {
         let key = object.key();
-        if key.kind == Kind::ResourceQuota && !observed.quota_in_force.contains(&key.namespace) {
+        let maybe_live = observed.live.get(&key);
+        let agrees = maybe_live.is_some_and(|live| covers(live, &object.json()));
+        if key.kind == Kind::ResourceQuota && !(agrees && observed.quota_in_force.contains(&key.namespace)) {
             waits.insert(key.namespace.clone());
         }
-        let maybe_live = observed.live.get(&key);
-        if maybe_live.is_some_and(|live| covers(live, &object.json())) {
+        if agrees {
             continue;
         }
         let fresh_namespace = key.kind == Kind::Namespace && maybe_live.is_none();

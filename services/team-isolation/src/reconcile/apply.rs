@@ -1,0 +1,154 @@
+//! The calls of a plan: stage after stage, and within a stage at the same time.
+//!
+//! Every write of an existing object is fenced by its uid; the namespace is made by a create, which
+//! fails where an apply would take over what somebody else made in the meantime.
+
+use futures::StreamExt as _;
+use futures::stream;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use mlp_reconcile::Error as CallError;
+use mlp_reconcile::controller::Object as Kubernetes;
+use serde_json::Value;
+
+use super::TeamReconciler;
+use crate::domain::SERVICE;
+use crate::domain::model::DeclaredTeam;
+use crate::domain::objects::{Key, Kind, Object};
+use crate::domain::plan::{Action, Observed, Plan, Stage, Step};
+use crate::error::Error;
+
+/// Calls of one team at the same time: all of a stage, for a team of a few namespaces.
+const CONCURRENT_CALLS: usize = 12;
+
+impl TeamReconciler {
+    /// Makes the calls of a plan. Rights wait until the quota of their namespace is in force.
+    pub(super) async fn carry_out(
+        &self,
+        team: &DeclaredTeam,
+        plan: &Plan,
+        observed: &Observed,
+    ) -> Result<(), Error> {
+        for stage in [Stage::CutRights, Stage::Namespaces, Stage::Base, Stage::Rights, Stage::Sweep] {
+            let steps = plan.stage(stage);
+            let due = steps.filter(|step| stage != Stage::Rights || !plan.waits.contains(&step.key().namespace));
+            let calls = due.map(|step| self.carry_out_step(team.name.as_str(), step, observed));
+            let mut calls = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_CALLS);
+            let mut first_error = None;
+            // All calls of the stage are made, so that one refused object does not hold up the rest.
+            while let Some(done) = calls.next().await {
+                first_error = first_error.or(done.err());
+            }
+            if let Some(error) = first_error {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out_step(&self, team: &str, step: &Step, observed: &Observed) -> Result<(), Error> {
+        let key = step.key();
+        let live = observed.live.get(&key);
+        match &step.action {
+            Action::Create(Object::Namespace(namespace)) => {
+                let params = PostParams { field_manager: Some(SERVICE.to_owned()), ..PostParams::default() };
+                let created = Api::all(self.client.clone()).create(&params, namespace).await;
+                let created = created.map_err(|source| match CallError::of(format!("create {key}"), source) {
+                    error if error.is_conflict() => Error::NamespaceAppeared(key.name.clone()),
+                    error => error.into(),
+                })?;
+                self.recent.wrote(team, key, serde_json::to_value(created).unwrap_or_default());
+            }
+            Action::Create(object) | Action::Apply(object) => {
+                let written = self.apply(object, live).await?;
+                self.recent.wrote(team, key, written);
+            }
+            Action::Delete(target) => {
+                self.delete(target, live).await?;
+                self.recent.deleted(team, key, live);
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, object: &Object, live: Option<&Value>) -> Result<Value, CallError> {
+        match object {
+            Object::Namespace(namespace) => {
+                let api = Api::all(self.client.clone());
+                send(&api, &object.key(), namespace, live).await
+            }
+            Object::ServiceAccount(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::ResourceQuota(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::LimitRange(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::NetworkPolicy(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::Role(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::RoleBinding(desired) => {
+                let api = self.api(object);
+                match send(&api, &object.key(), desired, live).await {
+                    // The role that a binding names never changes: the binding is made anew.
+                    Err(CallError::Refused { code: 422, .. }) => {
+                        self.delete(&object.key(), None).await?;
+                        send(&api, &object.key(), desired, None).await
+                    }
+                    sent => sent,
+                }
+            }
+        }
+    }
+
+    fn api<K>(&self, object: &Object) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &object.key().namespace)
+    }
+
+    /// Deletes an object of ours; one that is gone counts as done.
+    async fn delete(&self, key: &Key, live: Option<&Value>) -> Result<(), CallError> {
+        use k8s_openapi::api::{core::v1 as core, networking::v1 as networking, rbac::v1 as rbac};
+        match key.kind {
+            // Namespaces go with what they hold, in `remove`.
+            Kind::Namespace => Ok(()),
+            Kind::ServiceAccount => self.drop_object::<core::ServiceAccount>(key, live).await,
+            Kind::ResourceQuota => self.drop_object::<core::ResourceQuota>(key, live).await,
+            Kind::LimitRange => self.drop_object::<core::LimitRange>(key, live).await,
+            Kind::NetworkPolicy => self.drop_object::<networking::NetworkPolicy>(key, live).await,
+            Kind::Role => self.drop_object::<rbac::Role>(key, live).await,
+            Kind::RoleBinding => self.drop_object::<rbac::RoleBinding>(key, live).await,
+        }
+    }
+
+    async fn drop_object<K>(&self, key: &Key, live: Option<&Value>) -> Result<(), CallError>
+    where
+        K: Kubernetes + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let uid = live.and_then(|live| live.pointer("/metadata/uid")).and_then(Value::as_str).map(str::to_owned);
+        let preconditions = uid.map(|uid| Preconditions { uid: Some(uid), resource_version: None });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        let api = Api::<K>::namespaced(self.client.clone(), &key.namespace);
+        match api.delete(&key.name, &params).await.map_err(|source| CallError::of(format!("delete {key}"), source)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Applies one object; `live` fences against one that was deleted and made again.
+async fn send<K: Kubernetes>(
+    api: &Api<K>,
+    key: &Key,
+    desired: &K,
+    live: Option<&Value>,
+) -> Result<Value, CallError> {
+    let action = || format!("apply {key}");
+    let encode = |source| CallError::Encode { action: action(), source };
+    let mut body = serde_json::to_value(desired).map_err(encode)?;
+    let uid = live.and_then(|live| live.pointer("/metadata/uid"));
+    if let (Some(uid), Some(metadata)) = (uid, body.get_mut("metadata").and_then(Value::as_object_mut)) {
+        metadata.insert("uid".to_owned(), uid.clone());
+    }
+    let written = api.patch(&key.name, &PatchParams::apply(SERVICE).force(), &Patch::Apply(&body)).await;
+    let written = written.map_err(|source| CallError::of(action(), source))?;
+    serde_json::to_value(written).map_err(encode)
+}

@@ -1,0 +1,148 @@
+//! One look at one team: observe, plan, apply, report, publish.
+//!
+//! [`observe`] reads watch caches and makes no call; the decision is `domain::plan`; [`apply`] makes
+//! the calls of a plan; [`remove`] is the way out; [`report`] writes status, facts and Events in one
+//! place. A team that is as declared costs no call at all.
+
+mod apply;
+mod observe;
+mod recent;
+mod remove;
+mod report;
+
+use std::sync::Arc;
+
+use kube::{Api, ResourceExt};
+use mlp_bus::Relay;
+use mlp_crds::Team;
+use mlp_model::{Environment, OutboxStore as _, labels};
+use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
+
+use crate::domain::outcome::Outcome;
+use crate::domain::{SERVICE, claims, model, objects, plan};
+use crate::error::Error;
+
+pub use observe::{Caches, watches};
+use recent::Recent;
+pub use recent::LAG;
+
+/// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
+const BLOCKED_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Makes the cluster agree with one Team at a time.
+pub struct TeamReconciler {
+    client: kube::Client,
+    teams: Api<Team>,
+    all_teams: Store<Team>,
+    caches: Caches,
+    recent: Recent,
+    relay: Relay,
+    recorder: Recorder,
+    environment: Environment,
+}
+
+impl TeamReconciler {
+    /// Works through `client` on what `caches` show; `all_teams` decides between rivals.
+    pub fn new(
+        client: kube::Client,
+        all_teams: Store<Team>,
+        caches: Caches,
+        relay: Relay,
+        environment: Environment,
+    ) -> Self {
+        let teams = Api::all(client.clone());
+        let recorder = Recorder::new(client.clone(), SERVICE);
+        Self { client, teams, all_teams, caches, recent: Recent::default(), relay, recorder, environment }
+    }
+
+    /// Makes what is declared true, as far as it can be now.
+    async fn isolate(&self, team: &Team) -> Result<Outcome, Error> {
+        let declared = match model::declare(team, self.environment) {
+            Ok(declared) => declared,
+            Err(problems) => return Ok(Outcome::Invalid(problems)),
+        };
+        let obstacles = self.obstacles(team).await?;
+        if !obstacles.is_empty() {
+            return Ok(Outcome::Obstructed(obstacles));
+        }
+        let observed = self.observed(team);
+        let plan = plan::plan(objects::of(&declared), &observed);
+        if !plan.steps.is_empty() {
+            tracing::info!(steps = plan.steps.len(), waits = plan.waits.len(), "carrying out a plan");
+            tracing::debug!(%plan, "plan");
+        }
+        self.carry_out(&declared, &plan, &observed).await?;
+        if !plan.waits.is_empty() {
+            return Ok(Outcome::WaitingForQuota(plan.waits.into_iter().collect()));
+        }
+        let leftovers = self.leftovers(team, &declared.namespaces);
+        if leftovers.is_empty() { Ok(Outcome::Isolated) } else { self.sweep(leftovers).await }
+    }
+
+    /// What keeps the team from its namespaces.
+    async fn obstacles(&self, team: &Team) -> Result<Vec<claims::Obstacle>, Error> {
+        let claimant = observe::claimant(team);
+        let others: Vec<_> = self.all_teams.state().iter().map(|other| observe::claimant(other)).collect();
+        let existing = self.existing(team, &claimant.namespaces).await?;
+        Ok(claims::obstacles(&claimant, &others, &existing))
+    }
+
+    /// Hands recorded facts to the broker; done when it has acknowledged and they are trimmed.
+    async fn publish(&self, team: &Team) -> Result<(), Error> {
+        if team.status.as_ref().is_none_or(|status| status.outbox.pending.is_empty()) {
+            return Ok(());
+        }
+        let outbox = StatusOutbox::of(self.teams.clone(), SERVICE, team)?;
+        self.relay.flush(&outbox).await?;
+        Ok(())
+    }
+
+    /// The facts are out and nothing is left: the Team may go, unless a fact is still waiting.
+    async fn release(&self, team: &Team) -> Result<(), Error> {
+        let name = team.name_any();
+        let Some(newest) = self.teams.get_opt(&name).await.map_err(|source| {
+            Error::from(mlp_reconcile::Error::of(format!("read Team {name}"), source))
+        })?
+        else {
+            return Ok(());
+        };
+        let outbox = StatusOutbox::of(self.teams.clone(), SERVICE, &newest)?;
+        if !outbox.pending(1).await?.is_empty() {
+            self.relay.flush(&outbox).await?;
+            return Err(Error::NamespaceAppeared(name));
+        }
+        self.recent.forget(&name);
+        Ok(finalizer::remove(&self.teams, SERVICE, &newest, &labels::finalizer(SERVICE)).await?)
+    }
+}
+
+impl Reconciler<Team> for TeamReconciler {
+    type Error = Error;
+
+    async fn reconcile(&self, team: Arc<Team>) -> Result<Next, Error> {
+        let leaving = team.metadata.deletion_timestamp.is_some();
+        let finalizer = labels::finalizer(SERVICE);
+        if leaving && !finalizer::has(&*team, &finalizer) {
+            return Ok(Next::Done);
+        }
+        let team = finalizer::ensure(&self.teams, SERVICE, team, &finalizer).await?;
+        let looked = if leaving { self.remove(&team).await } else { self.isolate(&team).await };
+        let outcome = match looked {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(self.report_failure(team, error).await),
+        };
+        let team = self.report(team, &outcome).await?;
+        self.publish(&team).await?;
+        match outcome {
+            Outcome::Removed => self.release(&team).await.map(|()| Next::Done),
+            Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) => Ok(Next::After(BLOCKED_AGAIN)),
+            _ if self.recent.is_lagging(&team.name_any()) => Ok(Next::After(LAG)),
+            _ => Ok(Next::Done),
+        }
+    }
+
+    async fn absent(&self, key: &mlp_reconcile::ObjectRef<Team>) -> Result<(), Error> {
+        self.recent.forget(&key.name);
+        Ok(())
+    }
+}

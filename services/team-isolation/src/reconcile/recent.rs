@@ -1,0 +1,129 @@
+//! What this process wrote a moment ago, until the watch shows it.
+//!
+//! Without it the first watch event of a plan would start a look that misses the rest and writes it
+//! again. An entry is trusted for [`LAG`] at most: after that the cache is right, whatever it shows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::domain::objects::Key;
+
+/// How far the watch may be behind. Bounds how late a change that somebody makes right after our
+/// own write is repaired.
+pub const LAG: Duration = Duration::from_secs(2);
+
+/// Objects that were just written, by team.
+#[derive(Default)]
+pub(super) struct Recent(Mutex<HashMap<String, HashMap<Key, Entry>>>);
+
+struct Entry {
+    at: Instant,
+    /// Nothing where the object was deleted.
+    written: Option<Value>,
+    version: u64,
+}
+
+impl Recent {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<Key, Entry>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the API server answered to a write.
+    pub(super) fn wrote(&self, team: &str, key: Key, object: Value) {
+        let version = version_of(&object);
+        let entry = Entry { at: Instant::now(), written: Some(object), version };
+        self.lock().entry(team.to_owned()).or_default().insert(key, entry);
+    }
+
+    /// Notes that the object seen as `live` was deleted.
+    pub(super) fn deleted(&self, team: &str, key: Key, live: Option<&Value>) {
+        let version = live.map(version_of).unwrap_or_default();
+        let entry = Entry { at: Instant::now(), written: None, version };
+        self.lock().entry(team.to_owned()).or_default().insert(key, entry);
+    }
+
+    /// Lays what was just written over what the caches show, and forgets what they show already.
+    pub(super) fn overlay(&self, team: &str, live: &mut BTreeMap<Key, Value>) {
+        let mut teams = self.lock();
+        let Some(entries) = teams.get_mut(team) else { return };
+        entries.retain(|key, entry| {
+            let shown = live.get(key).map(version_of);
+            match &entry.written {
+                _ if entry.at.elapsed() >= LAG => false,
+                Some(_) if shown.is_some_and(|shown| shown >= entry.version) => false,
+                Some(object) => {
+                    live.insert(key.clone(), object.clone());
+                    true
+                }
+                None if shown.is_none_or(|shown| shown > entry.version) => false,
+                None => {
+                    live.remove(key);
+                    true
+                }
+            }
+        });
+        if entries.is_empty() {
+            teams.remove(team);
+        }
+    }
+
+    /// Whether something written is not shown yet, so that the team deserves another look.
+    pub(super) fn is_lagging(&self, team: &str) -> bool {
+        self.lock().get(team).is_some_and(|entries| !entries.is_empty())
+    }
+
+    /// Forgets a team that is gone.
+    pub(super) fn forget(&self, team: &str) {
+        self.lock().remove(team);
+    }
+}
+
+/// The resource version as a number; Kubernetes orders them so (KEP-5504), and 0 is older than all.
+fn version_of(object: &Value) -> u64 {
+    let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::objects::Kind;
+
+    fn key() -> Key {
+        Key { kind: Kind::Role, namespace: "ml-team".to_owned(), name: "team-edit".to_owned() }
+    }
+
+    fn object(version: &str) -> Value {
+        json!({"metadata": {"resourceVersion": version}})
+    }
+
+    #[test]
+    fn what_was_written_shows_until_the_watch_has_caught_up() {
+        let recent = Recent::default();
+        recent.wrote("ml", key(), object("7"));
+        for (shown, expected, lagging) in
+            [(None, Some(object("7")), true), (Some(object("5")), Some(object("7")), true), (Some(object("8")), Some(object("8")), false)]
+        {
+            let mut live: BTreeMap<_, _> = shown.map(|object| (key(), object)).into_iter().collect();
+            recent.overlay("ml", &mut live);
+            assert_eq!((live.get(&key()).cloned(), recent.is_lagging("ml")), (expected, lagging));
+        }
+    }
+
+    #[test]
+    fn what_was_deleted_is_hidden_until_it_is_made_anew() {
+        let recent = Recent::default();
+        recent.deleted("ml", key(), Some(&object("5")));
+        let mut live: BTreeMap<_, _> = [(key(), object("5"))].into();
+        recent.overlay("ml", &mut live);
+        assert!(live.is_empty());
+        let mut anew: BTreeMap<_, _> = [(key(), object("9"))].into();
+        recent.overlay("ml", &mut anew);
+        assert!(anew.contains_key(&key()) && !recent.is_lagging("ml"));
+    }
+}

@@ -1,0 +1,157 @@
+//! What is said about a team: status, facts and Events, from one outcome.
+//!
+//! A fact enters the outbox in the same write as the transition that it speaks of.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use mlp_crds::team::{NamespaceStatus, QuotaStatus, TeamStatus};
+use mlp_crds::{Condition, Team};
+use mlp_model::{Class, Classified as _};
+use mlp_reconcile::conditions::{self, Finding, READY};
+use mlp_reconcile::status;
+use serde_json::Value;
+
+use super::TeamReconciler;
+use crate::domain::SERVICE;
+use crate::domain::objects::Kind;
+use crate::domain::outcome::{self, Happened, InForce, Outcome, Said};
+use crate::domain::plan::Observed;
+use crate::error::Error;
+use crate::events::publish;
+
+/// Carries the last generation that was declared to the platform.
+const DECLARED: &str = "Declared";
+/// Carries the last generation that was in force.
+const ISOLATED: &str = "Isolated";
+/// True once the removal was stated.
+const REMOVED: &str = "Removed";
+/// False while an incident of the team is open.
+const HEALTHY: &str = "Healthy";
+
+impl TeamReconciler {
+    /// Writes what was found, where it differs from what is written; returns the team as it is now.
+    pub(super) async fn report(&self, team: Arc<Team>, outcome: &Outcome) -> Result<Arc<Team>, Error> {
+        let generation = team.metadata.generation.unwrap_or_default();
+        let now = Timestamp::now();
+        let mut next = team.status.clone().unwrap_or_default();
+        let in_force = self.in_force(&team, outcome);
+        next.observed_generation = Some(generation);
+        next.quota = in_force.quota.clone();
+        next.namespaces = in_force.namespaces.clone();
+        let ready = Finding::new(READY, outcome.is_ready(), outcome.reason(), outcome.message());
+        conditions::set(&mut next.conditions, ready, Some(generation), now);
+        self.set_health(&team, &mut next, now);
+        let facts = outcome::facts(outcome, generation, said(&next.conditions));
+        for fact in &facts {
+            let draft = publish::draft(*fact, &team, &in_force, self.environment);
+            let cause = mlp_reconcile::current_traceparent();
+            if let Err(full) = next.outbox.record(draft, now.to_string(), cause) {
+                // Make room with what is recorded already; the transition waits for the next look.
+                self.publish(&team).await?;
+                return Err(full.into());
+            }
+            conditions::set(&mut next.conditions, stated(*fact), Some(generation), now);
+        }
+        let before = ready_of(team.status.as_ref());
+        let team = status::write(&self.teams, SERVICE, team, &next).await?;
+        if before != ready_of(Some(&next)) {
+            self.say(&team, outcome).await;
+        }
+        Ok(team)
+    }
+
+    /// Says why a look failed, where that will not pass by itself; returns the error to act on.
+    pub(super) async fn report_failure(&self, team: Arc<Team>, error: Error) -> Error {
+        if error.class() != Class::Terminal {
+            return error;
+        }
+        self.recorder.failed(&*team, "Isolate", &error).await;
+        let generation = team.metadata.generation;
+        let mut next = team.status.clone().unwrap_or_default();
+        next.observed_generation = generation;
+        conditions::set(&mut next.conditions, Finding::failed(READY, &error), generation, Timestamp::now());
+        match status::write(&self.teams, SERVICE, team, &next).await {
+            Ok(_) => error,
+            Err(failed) => failed.into(),
+        }
+    }
+
+    async fn say(&self, team: &Team, outcome: &Outcome) {
+        let (reason, message) = (outcome.reason(), outcome.message());
+        let action = if team.metadata.deletion_timestamp.is_some() { "Remove" } else { "Isolate" };
+        if outcome.is_warning() {
+            self.recorder.warning(team, reason, action, message).await;
+        } else if !matches!(outcome, Outcome::WaitingForQuota(_)) {
+            self.recorder.normal(team, reason, action, message).await;
+        }
+    }
+
+    /// Shows the team's open incidents; the condition appears with the first one.
+    fn set_health(&self, team: &Team, next: &mut TeamStatus, now: Timestamp) {
+        let open = self.open_incidents(&team.name_any());
+        let finding = match open.as_slice() {
+            [] if conditions::find(&next.conditions, HEALTHY).is_none() => return,
+            [] => Finding::new(HEALTHY, true, "NoOpenIncident", "no incident of the team is open"),
+            titles => Finding::new(HEALTHY, false, "IncidentOpen", titles.join("; ")),
+        };
+        conditions::set(&mut next.conditions, finding, team.metadata.generation, now);
+    }
+
+    /// The team's namespaces and quota as they are.
+    fn in_force(&self, team: &Team, outcome: &Outcome) -> InForce {
+        let observed = self.observed(team);
+        let recorded = team.status.iter().flat_map(|status| status.namespaces.clone());
+        if matches!(outcome, Outcome::Removing(_) | Outcome::Removed) {
+            // What the team had, for the fact of its removal.
+            let had = recorded.map(|namespace| NamespaceStatus { ready: false, ..namespace });
+            return InForce { namespaces: had.collect(), quota: None };
+        }
+        let live = observed.live.iter().filter(|(key, _)| key.kind == Kind::Namespace);
+        let namespaces = live.map(|(key, value)| NamespaceStatus {
+            name: key.name.clone(),
+            uid: text(value, "/metadata/uid").unwrap_or_default(),
+            ready: outcome.is_ready() && observed.quota_in_force.contains(&key.name),
+        });
+        InForce { namespaces: namespaces.collect(), quota: total(&observed) }
+    }
+}
+
+fn total(observed: &Observed) -> Option<QuotaStatus> {
+    let quotas: Vec<_> = observed.live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota).collect();
+    let sum = |path: &str| {
+        let maps = quotas.iter().filter_map(|(_, value)| value.pointer(path)?.as_object());
+        let pairs = maps.flatten().filter(|(key, _)| *key != "resourcequotas");
+        outcome::total_quota(pairs.filter_map(|(key, amount)| Some((key.as_str(), amount.as_str()?))))
+    };
+    let quota = QuotaStatus { hard: sum("/status/hard"), used: sum("/status/used") };
+    (!quota.hard.is_empty()).then_some(quota)
+}
+
+fn said(written: &[Condition]) -> Said {
+    let generation = |kind| conditions::find(written, kind).and_then(|condition| condition.observed_generation);
+    Said {
+        declared: generation(DECLARED),
+        isolated: generation(ISOLATED),
+        removed: conditions::is_true(written, REMOVED, None),
+    }
+}
+
+fn stated(fact: Happened) -> Finding {
+    match fact {
+        Happened::Declared => Finding::new(DECLARED, true, "TeamDeclared", "this generation was accepted"),
+        Happened::Isolated => Finding::new(ISOLATED, true, "TeamIsolated", "this generation was in force"),
+        Happened::Removed => Finding::new(REMOVED, true, "TeamRemoved", "nothing of the team is left"),
+    }
+}
+
+/// What an Event would repeat: status, reason and message of `Ready`.
+fn ready_of(maybe_status: Option<&TeamStatus>) -> Option<(String, String, String)> {
+    let condition = conditions::find(&maybe_status?.conditions, READY)?;
+    Some((condition.status.clone(), condition.reason.clone(), condition.message.clone()))
+}
+
+fn text(value: &Value, path: &str) -> Option<String> {
+    value.pointer(path)?.as_str().map(str::to_owned)
+}
