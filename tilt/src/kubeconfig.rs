@@ -5,6 +5,8 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 
 use crate::layout::{LayoutError, write_private};
 use crate::pki::Pair;
@@ -49,6 +51,16 @@ pub fn write(
         user = quoted(user),
     );
     write_private(path, text.as_bytes())
+}
+
+/// Connects as the current user of a kubeconfig.
+///
+/// # Errors
+/// The file cannot be read or used, in kube's words.
+pub async fn client(path: &Path) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let file = Kubeconfig::read_from(path)?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
 }
 
 fn encoded(path: &Path) -> Result<String, LayoutError> {

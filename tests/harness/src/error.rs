@@ -15,6 +15,15 @@ pub enum HarnessError {
     /// Something did not happen in time.
     #[error("a condition was not met")]
     TimedOut(#[from] crate::wait::TimedOut),
+    /// The control plane did not start.
+    #[error("the control plane for the test failed")]
+    Plane(#[from] mlp_tilt::PlaneError),
+    /// The Kubernetes API refused something.
+    #[error("the Kubernetes API refused what the test asked")]
+    Kubernetes(#[source] Box<kube::Error>),
+    /// Too many control planes.
+    #[error("too many test processes have a control plane of their own; wait until some have ended")]
+    NoSlot,
     /// No free port.
     #[error("no free port for the test; too many servers run")]
     NoPort,
@@ -26,4 +35,10 @@ pub enum HarnessError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<kube::Error> for HarnessError {
+    fn from(error: kube::Error) -> Self {
+        Self::Kubernetes(Box::new(error))
+    }
 }

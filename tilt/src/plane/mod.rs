@@ -148,6 +148,14 @@ impl Plane {
         self.client.clone()
     }
 
+    /// Another client of the administrator, bound to the runtime of the caller.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be used.
+    pub async fn new_client(&self) -> Result<Client, PlaneError> {
+        admin_client(&self.layout).await
+    }
+
     /// The folders.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
@@ -242,12 +250,7 @@ fn lock(layout: &Layout) -> Result<File, PlaneError> {
 
 /// A client by the administrator's kubeconfig.
 async fn admin_client(layout: &Layout) -> Result<Client, PlaneError> {
-    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| PlaneError::Client { source };
-    let file = kube::config::Kubeconfig::read_from(layout.kubeconfig("admin"))
-        .map_err(|error| unusable(error.into()))?;
-    let config =
-        kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default()).await;
-    Client::try_from(config.map_err(|error| unusable(error.into()))?).map_err(|error| unusable(error.into()))
+    kubeconfig::client(&layout.kubeconfig("admin")).await.map_err(|source| PlaneError::Client { source })
 }
 
 /// The authority that signs identities of the Kubernetes API.
