@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 use tracing::Span;
 
-type OnEnd = Box<dyn FnOnce(Code) + Send>;
+use super::call::Ending;
 
 /// A response body that ends at the call's deadline, or when `cut` is cancelled, with a status in
 /// its trailers, and tells how the call ended.
@@ -21,7 +21,7 @@ pub(super) struct Answer {
     span: Span,
     deadline: Option<Pin<Box<Sleep>>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    on_end: Option<OnEnd>,
+    ending: Ending,
     ended: bool,
 }
 
@@ -31,23 +31,17 @@ impl Answer {
         span: Span,
         deadline: Option<Instant>,
         cut: CancellationToken,
-        on_end: OnEnd,
+        ending: Ending,
     ) -> Self {
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
-        Self { inner, span, deadline, cut: Box::pin(cut.cancelled_owned()), on_end: Some(on_end), ended: false }
-    }
-
-    fn end(&mut self, code: Code) {
-        if let Some(on_end) = self.on_end.take() {
-            on_end(code);
-        }
+        Self { inner, span, deadline, cut: Box::pin(cut.cancelled_owned()), ending, ended: false }
     }
 
     /// Ends the stream with `status` instead of what the handler would still have sent.
     fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.ended = true;
         self.inner = Body::empty();
-        self.end(status.code());
+        self.ending.tell(status.code());
         let mut trailers = HeaderMap::new();
         match status.add_header(&mut trailers) {
             Ok(()) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
@@ -78,17 +72,17 @@ impl HttpBody for Answer {
         match ready!(polled) {
             Some(Ok(frame)) => {
                 if let Some(code) = frame.trailers_ref().and_then(code_of) {
-                    this.end(code);
+                    this.ending.tell(code);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                this.end(Code::Internal);
+                this.ending.tell(Code::Internal);
                 Poll::Ready(Some(Err(error)))
             }
             None => {
                 this.ended = true;
-                this.end(Code::Unknown);
+                this.ending.tell(Code::Unknown);
                 Poll::Ready(None)
             }
         }
@@ -100,13 +94,6 @@ impl HttpBody for Answer {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // Dropped before its end: the caller went away.
-        self.end(Code::Cancelled);
     }
 }
 

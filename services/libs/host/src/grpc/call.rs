@@ -80,22 +80,19 @@ pub(super) async fn serve_call(State(calls): State<Arc<Calls>>, request: Request
         (allowed - MARGIN.min(allowed / 10)).min(calls.most_time)
     });
     let request = prepare(request, Deadline(begun + limit), calls.most_bytes);
+    let mut ending = Ending { duration: calls.duration.clone(), span: span.clone(), method, begun, told: false };
     let answered = tokio::time::timeout(limit, next.run(request)).instrument(span.clone()).await;
     let response = answered.unwrap_or_else(|_| {
         let message = format!("no answer within {limit:?}; ask for less, or set a longer deadline");
         Status::deadline_exceeded(message).into_http::<Body>()
     });
-    let ended = {
-        let (duration, span) = (calls.duration.clone(), span.clone());
-        move |code| record_end(&duration, &span, method, code, begun.elapsed())
-    };
     // A status in the headers is the whole answer; else it comes in the trailers.
     if let Some(code) = code_of(response.headers()) {
-        ended(code);
+        ending.tell(code);
         return response;
     }
     let (head, body) = response.into_parts();
-    let answer = Answer::new(body, span, stream_deadline, calls.cut.clone(), Box::new(ended));
+    let answer = Answer::new(body, span, stream_deadline, calls.cut.clone(), ending);
     Response::from_parts(head, Body::new(answer))
 }
 
@@ -131,20 +128,40 @@ fn call_span(request: &Request, method: &str, asked: &str) -> Span {
     span
 }
 
-fn record_end(duration: &Histogram<f64>, span: &Span, method: String, code: Code, took: Duration) {
-    let name = code_name(code);
-    let mut attributes = vec![
-        KeyValue::new("rpc.system.name", "grpc"),
-        KeyValue::new("rpc.method", method),
-        KeyValue::new("rpc.response.status_code", name),
-    ];
-    span.record("rpc.response.status_code", name);
-    if is_server_error(code) {
-        attributes.push(KeyValue::new("error.type", name));
-        span.record("error.type", name);
-        span.record("otel.status_code", "ERROR");
+/// Tells the span and the histogram how a call ended, once. Dropped untold, the caller went away.
+pub(super) struct Ending {
+    duration: Histogram<f64>,
+    span: Span,
+    method: String,
+    begun: Instant,
+    told: bool,
+}
+
+impl Ending {
+    pub(super) fn tell(&mut self, code: Code) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let name = code_name(code);
+        let mut attributes = vec![
+            KeyValue::new("rpc.system.name", "grpc"),
+            KeyValue::new("rpc.method", std::mem::take(&mut self.method)),
+            KeyValue::new("rpc.response.status_code", name),
+        ];
+        self.span.record("rpc.response.status_code", name);
+        if is_server_error(code) {
+            attributes.push(KeyValue::new("error.type", name));
+            self.span.record("error.type", name);
+            self.span.record("otel.status_code", "ERROR");
+        }
+        self.duration.record(self.begun.elapsed().as_secs_f64(), &attributes);
     }
-    duration.record(took.as_secs_f64(), &attributes);
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.tell(Code::Cancelled);
+    }
 }
 
 /// By the semantic conventions: the codes that are the server's fault.

@@ -99,22 +99,49 @@ async fn reflection_lists_services_without_a_token() {
     assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
 }
 
+/// `grpc-status` of a call by bare HTTP/2: tonic's client would answer a deadline by itself.
+async fn bare_call(address: SocketAddr, method: &str, timeout: &str) -> String {
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .http2_only(true)
+        .build_http::<axum::body::Body>();
+    let request = http::Request::post(format!("http://{address}/{}/{method}", probe::NAME))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", "Bearer good")
+        .header("grpc-timeout", timeout)
+        .body(axum::body::Body::from(vec![0; 5]))
+        .unwrap();
+    let response = client.request(request).await.unwrap();
+    response.headers()["grpc-status"].to_str().unwrap().to_owned()
+}
+
+async fn counted(host: &Host, method: &str, code: &str) -> bool {
+    let (_, text) = get(host.admin_address(), "/metrics").await;
+    let wanted = [format!("rpc_method=\"{method}\""), format!("rpc_response_status_code=\"{code}\"")];
+    text.lines().any(|line| wanted.iter().all(|part| line.contains(part)))
+}
+
 #[tokio::test]
 async fn the_callers_deadline_and_the_servers_both_end_a_call() {
     let (_api, host, address) = served(&["--grpc-max-deadline", "300ms"]).await;
-    let channel = client(address, Some("good")).await;
-    // Set as a header only: the client's own timer would answer in the server's place.
-    let mut request = Request::new(());
-    request.metadata_mut().insert("grpc-timeout", "80m".parse().unwrap());
     let begun = Instant::now();
-    let status = call_with(&channel, "Sleep", request).await.unwrap_err();
-    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert_eq!(bare_call(address, "Sleep", "80m").await, "4", "DEADLINE_EXCEEDED");
     assert!(begun.elapsed() < Duration::from_millis(280), "the caller's is shorter");
-    let status = call(&channel, "Sleep").await.unwrap_err();
+    let begun = Instant::now();
+    let status = call(&client(address, Some("good")).await, "Sleep").await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(begun.elapsed() >= Duration::from_millis(300), "the server's holds without one");
-    let (_, text) = get(host.admin_address(), "/metrics").await;
-    assert!(text.contains("rpc_response_status_code=\"DEADLINE_EXCEEDED\""), "{text}");
+    assert!(counted(&host, "mlp.test.v1.ProbeService/Sleep", "DEADLINE_EXCEEDED").await);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_ends_its_call() {
+    let (_api, host, address) = served(&[]).await;
+    let channel = client(address, Some("good")).await;
+    call(&channel, "Answer").await.unwrap();
+    let gone = tokio::time::timeout(Duration::from_millis(50), call(&channel, "Sleep")).await;
+    assert!(gone.is_err());
+    until("the call is cancelled", || counted(&host, "mlp.test.v1.ProbeService/Sleep", "CANCELLED")).await;
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn app(args: Args, host: Host) -> Result<ExitCode, mlp_host::BoxError> {
             Task::Linger => std::future::pending::<()>().await,
             Task::End => {}
             Task::Fail => return Err("no more work".into()),
-            Task::Panic => std::panic::panic_any("the worker's invariant broke"),
+            Task::Panic => std::panic::resume_unwind(Box::new("the worker's invariant broke")),
         }
         tracing::info!("worker stopped");
         Ok::<(), mlp_host::BoxError>(())
