@@ -69,8 +69,12 @@ pub enum PublishError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The server's storage is full; nothing was stored.
-    #[error("the event broker has no room for stream {stream}; free or enlarge its storage, the fact waits meanwhile")]
+    /// The server's storage is full or failed; nothing was stored. A server that met a write error
+    /// answers questions about the stream, but no publish, until it is restarted.
+    #[error(
+        "the event broker cannot store in stream {stream}: its disk or its limit is full; make room and, where its \
+         /healthz reports a write error, restart it; the fact waits meanwhile"
+    )]
     StorageFull {
         /// The stream.
         stream: String,

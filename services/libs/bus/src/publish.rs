@@ -125,6 +125,9 @@ impl Publisher {
                     debug!(stream, attempt, %error, "publish will be tried again");
                     tokio::time::sleep(delay).await;
                 }
+                Verdict::Retry if self.is_frozen(stream, &error).await => {
+                    return Err(self.give_up(Verdict::Full, stream, body.len(), error));
+                }
                 verdict => return Err(self.give_up(verdict, stream, body.len(), error)),
             }
         }
@@ -140,6 +143,16 @@ impl Publisher {
         let acknowledgement = jetstream.publish_with_headers(subject.to_owned(), headers, body).await?;
         self.bus.faults().hit(FaultPoint::PublishSent);
         acknowledgement.await
+    }
+
+    /// Whether the stream has a leader that answers questions and yet stores nothing: nats-server
+    /// does this from 2.14 on after a write error.
+    async fn is_frozen(
+        &self,
+        stream: &str,
+        error: &async_nats::jetstream::context::PublishError,
+    ) -> bool {
+        error.kind() == PublishErrorKind::TimedOut && self.bus.jetstream().get_stream(stream).await.is_ok()
     }
 
     fn give_up(

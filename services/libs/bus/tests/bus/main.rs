@@ -9,5 +9,9 @@
 )]
 
 mod basics;
+mod drain;
 mod failures;
+mod kill;
+mod outages;
 mod support;
+mod telemetry;

@@ -18,6 +18,7 @@ pub async fn server() -> NatsServer {
 }
 
 pub fn options(url: &str) -> BusOptions {
+    crate::telemetry::install();
     BusOptions {
         servers: url.split(',').map(str::to_owned).collect(),
         client_name: "test".into(),
@@ -150,12 +151,6 @@ pub async fn done(_: Event) -> Result<Handled, Scripted> {
 }
 
 impl Running {
-    /// (aggregate, version) of every call so far.
-    pub fn calls(&self) -> Vec<(String, u64)> {
-        let log = self.log.lock().unwrap();
-        log.iter().map(|(event, _)| (event.aggregate.clone(), event.version)).collect()
-    }
-
     /// (aggregate, version) of every call that made its effect.
     pub fn effects(&self) -> Vec<(String, u64)> {
         let log = self.log.lock().unwrap();
