@@ -1,0 +1,31 @@
+//! `mlp down`: services first, so that they drain while the broker is there, then the control plane.
+
+use mlp_tilt::Plane;
+
+use crate::cli::{Down, Global};
+use crate::exit::{Failure, Outcome};
+use crate::platform::Platform;
+use crate::progress::Steps;
+use crate::services;
+
+/// Stops whatever runs; harmless where nothing does.
+pub(crate) async fn down(global: &Global, flags: &Down) -> Outcome {
+    let layout = global.layout()?;
+    let steps = Steps::start();
+    steps.run("services drained", stop_services(&layout)).await?;
+    steps
+        .run("control plane stopped", Plane::stop(&layout, &mlp_tilt::Progress::quiet()))
+        .await
+        .map_err(|error| Failure::while_doing("stopping the control plane", &error))?;
+    Platform::forget(layout.state())?;
+    if flags.wipe {
+        layout.wipe().map_err(|error| Failure::while_doing("deleting the platform's state", &error))?;
+    }
+    Ok(())
+}
+
+/// Drains the five services at once.
+pub(crate) async fn stop_services(layout: &mlp_tilt::Layout) -> Result<(), Failure> {
+    let all = services::SERVICES.map(|name| services::stop(name, layout));
+    futures::future::try_join_all(all).await.map(drop)
+}

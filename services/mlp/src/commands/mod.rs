@@ -1,0 +1,38 @@
+//! One file or folder per verb; this one only dispatches.
+
+mod bench;
+mod completion;
+mod doctor;
+mod down;
+mod env;
+mod events;
+mod logs;
+mod restart;
+mod status;
+mod support_bundle;
+mod test;
+mod trace;
+mod up;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Outcome;
+
+/// Runs the verb that was asked for.
+pub(crate) async fn run(cli: Cli) -> Outcome {
+    let global = cli.global;
+    match cli.command {
+        Command::Up(flags) => up::up(&global, &flags).await,
+        Command::Down(flags) => down::down(&global, &flags).await,
+        Command::Status(flags) => status::status(&global, &flags).await,
+        Command::Env => env::env(&global),
+        Command::Logs(flags) => logs::logs(&global, &flags).await,
+        Command::Events(verb) => events::events(&global, &verb).await,
+        Command::Restart(flags) => restart::restart(&global, &flags).await,
+        Command::Trace(flags) => trace::trace(&global, &flags).await,
+        Command::Doctor => doctor::doctor(&global).await,
+        Command::SupportBundle(flags) => support_bundle::support_bundle(&global, &flags).await,
+        Command::Test(flags) => test::test(&global, &flags).await,
+        Command::Bench(flags) => bench::bench(&global, &flags).await,
+        Command::Completion(flags) => completion::completion(&flags),
+    }
+}

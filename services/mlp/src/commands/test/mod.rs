@@ -1,0 +1,90 @@
+//! `mlp test`: every rung of the ladder, with all set-up, its time, and one closing line.
+
+mod prepare;
+mod rungs;
+mod run;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::cli;
+use crate::exit::{Failure, Outcome};
+use crate::progress::seconds;
+
+use rungs::{Needs, RUNGS, Rung};
+use tally::Tally;
+
+/// What one rung came to.
+struct Ran {
+    name: &'static str,
+    took: Duration,
+    tally: Tally,
+    succeeded: bool,
+}
+
+/// Runs the chosen rungs.
+pub(crate) async fn test(global: &cli::Global, flags: &cli::Test) -> Outcome {
+    if flags.list {
+        for rung in RUNGS {
+            println!("{:<10} {}", rung.name, rung.finds);
+        }
+        return Ok(());
+    }
+    let chosen = choose(flags)?;
+    let root = run::repository_root()?;
+    let mut environment = BTreeMap::new();
+    let mut prepared = Needs::Nothing;
+    let mut platform = None;
+    let mut ran = Vec::new();
+    for rung in chosen {
+        let begun = Instant::now();
+        if rung.needs > prepared {
+            platform = prepare::prepare(rung.needs, global, &root, &mut environment).await?;
+            prepared = rung.needs;
+        }
+        let preparation = begun.elapsed();
+        if preparation > Duration::from_secs(1) {
+            println!("-- prepared for {} in {}", rung.name, seconds(preparation));
+        }
+        ran.push(run::run(rung, &root, &environment).await?);
+    }
+    if let Some(platform) = platform {
+        platform.down().await?;
+    }
+    close(&ran)
+}
+
+fn choose(flags: &cli::Test) -> Result<Vec<&'static Rung>, Failure> {
+    if let Some(unknown) = flags.rungs.iter().find(|name| !RUNGS.iter().any(|rung| rung.name == **name)) {
+        let known: Vec<_> = RUNGS.iter().map(|rung| rung.name).collect();
+        return Err(Failure::usage(format!("there is no rung `{unknown}`; there are {}", known.join(", "))));
+    }
+    let wanted = |rung: &&Rung| {
+        (flags.rungs.is_empty() || flags.rungs.iter().any(|name| name == rung.name))
+            && (!flags.fast || rung.needs == Needs::Nothing)
+    };
+    Ok(RUNGS.iter().filter(wanted).collect())
+}
+
+/// Prints the budget per rung and the closing line that CI reads.
+fn close(ran: &[Ran]) -> Outcome {
+    let mut total = Tally::default();
+    println!("\n{:<12} {:>14} {:>8} {:>8}", "rung", "time", "passed", "failed");
+    for rung in ran {
+        let mark = if rung.succeeded { "" } else { "  ✗" };
+        let (passed, failed) = (rung.tally.passed, rung.tally.failed);
+        println!("{:<12} {:>14} {passed:>8} {failed:>8}{mark}", rung.name, seconds(rung.took));
+        total.add(rung.tally);
+    }
+    println!("\n{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    let broken: Vec<_> = ran.iter().filter(|rung| !rung.succeeded).map(|rung| rung.name).collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "failed: {}; run `cargo mlp test {}` to see only these",
+        broken.join(", "),
+        broken.join(" ")
+    )))
+}

@@ -1,0 +1,154 @@
+//! Applies `deploy/` through the pinned kustomize and kubectl, which know more of it than we would.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::exit::Failure;
+
+/// Kinds of `deploy/` that run the services in a cluster. On the embedded platform processes of
+/// this machine stand in for them, and applying them would run everything twice.
+const RUN_BY_PROCESSES: [&str; 8] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Service",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
+    "HorizontalPodAutoscaler",
+];
+/// The namespace of the platform's own workloads.
+const PLATFORM_NAMESPACE: &str = "mlp-system";
+/// Field manager of everything that is applied here.
+const FIELD_MANAGER: &str = "mlp";
+
+/// The tools and the cluster to apply to.
+pub(crate) struct Deployer {
+    pub(crate) kustomize: PathBuf,
+    pub(crate) kubectl: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) context: Option<String>,
+}
+
+impl Deployer {
+    /// The manifests of a kustomization, one YAML document each.
+    pub(crate) async fn build(&self, folder: &Path) -> Result<String, Failure> {
+        let mut command = Command::new(&self.kustomize);
+        command.arg("build").arg(folder);
+        run(command, None, &format!("building {}", folder.display())).await
+    }
+
+    /// Applies manifests by server-side apply; returns kubectl's lines, one per object.
+    pub(crate) async fn apply(&self, manifests: &str, what: &str) -> Result<String, Failure> {
+        let mut command = self.kubectl();
+        command.args(["apply", "--server-side", "--force-conflicts", "--field-manager", FIELD_MANAGER, "-f", "-"]);
+        run(command, Some(manifests), &format!("applying {what}")).await
+    }
+
+    /// Applies an environment's manifests without the workloads that processes stand in for.
+    pub(crate) async fn apply_definitions(&self, manifests: &str) -> Result<(), Failure> {
+        self.apply_in_order(&without_workloads(manifests)).await
+    }
+
+    /// Applies an environment's manifests whole.
+    pub(crate) async fn apply_everything(&self, manifests: &str) -> Result<(), Failure> {
+        self.apply_in_order(manifests).await
+    }
+
+    /// Definitions and namespaces first, then what needs them.
+    async fn apply_in_order(&self, manifests: &str) -> Result<(), Failure> {
+        let is_first = |document: &&str| {
+            ["CustomResourceDefinition", "Namespace"].iter().any(|kind| kind_of(document) == *kind)
+        };
+        let (first, rest): (Vec<&str>, Vec<&str>) = manifests.split("\n---\n").partition(is_first);
+        self.apply(&first.join("\n---\n"), "definitions and namespaces").await?;
+        let mut wait = self.kubectl();
+        wait.args(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+        run(wait, None, "waiting for the custom resource definitions").await?;
+        self.apply(&rest.join("\n---\n"), "the environment's definitions").await.map(drop)
+    }
+
+    /// Waits until each service's Deployment is available.
+    pub(crate) async fn wait_for_services(&self, names: &[&str]) -> Result<(), Failure> {
+        for name in names {
+            let mut wait = self.kubectl();
+            let deployment = format!("deployment/{name}");
+            wait.args(["wait", "-n", PLATFORM_NAMESPACE, "--for=condition=Available", "--timeout=300s", &deployment]);
+            run(wait, None, &format!("waiting for {name}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Where it applies to, for people.
+    pub(crate) fn describe(&self) -> String {
+        self.context.clone().unwrap_or_else(|| self.kubeconfig.display().to_string())
+    }
+
+    fn kubectl(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        if let Some(context) = &self.context {
+            command.args(["--context", context]);
+        }
+        command
+    }
+}
+
+async fn run(mut command: Command, input: Option<&str>, what: &str) -> Result<String, Failure> {
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| Failure::while_doing(what, &error))?;
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        stdin.write_all(input.as_bytes()).await.map_err(|error| Failure::while_doing(what, &error))?;
+    }
+    let output = child.wait_with_output().await.map_err(|error| Failure::while_doing(what, &error))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::failed(format!("{what}: {}", reason.trim())))
+}
+
+/// Splits a stream of YAML documents and drops what processes stand in for.
+pub(crate) fn without_workloads(manifests: &str) -> String {
+    let kept: Vec<_> = manifests.split("\n---\n").filter(|document| !run_by_processes(document)).collect();
+    kept.join("\n---\n")
+}
+
+fn run_by_processes(document: &str) -> bool {
+    let namespace = field(document, "  namespace:");
+    namespace == PLATFORM_NAMESPACE && RUN_BY_PROCESSES.contains(&kind_of(document))
+}
+
+fn kind_of(document: &str) -> &str {
+    field(document, "kind:")
+}
+
+/// A field by its key at its own indentation; manifests come from kustomize, which writes one form.
+fn field<'a>(document: &'a str, key: &str) -> &'a str {
+    document.lines().find_map(|line| line.strip_prefix(key)).map(str::trim).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_platforms_own_workloads_are_left_out() {
+        let document = |kind: &str, namespace: &str| {
+            format!("apiVersion: v1\nkind: {kind}\nmetadata:\n  name: x\n  namespace: {namespace}")
+        };
+        let all = [
+            document("Deployment", "mlp-system"),
+            document("ServiceAccount", "mlp-system"),
+            document("Deployment", "ml-team"),
+        ]
+        .join("\n---\n");
+        let kept = without_workloads(&all);
+        assert_eq!(kept.matches("kind:").count(), 2);
+        assert!(kept.contains("ServiceAccount") && kept.contains("ml-team"));
+    }
+}

@@ -1,0 +1,72 @@
+//! The example teams and what they ask for, with a git repository of their own to deploy from.
+
+use std::path::{Path, PathBuf};
+
+use mlp_model::Environment;
+use mlp_tilt::Layout;
+use tokio::process::Command;
+
+use super::deploy::Deployer;
+use crate::exit::Failure;
+
+/// What the manifests say where the repository's address belongs.
+const REPOSITORY_PLACEHOLDER: &str = "https://git.example.com/ml-platform/workloads.git";
+/// Who commits the examples.
+const AUTHOR: [&str; 4] =
+    ["-c", "user.name=ML Platform examples", "-c", "user.email=examples@mlplatform.dev"];
+
+/// The manifests of the environment's examples, with the repository's address put in.
+pub(super) async fn render(
+    root: &Path,
+    layout: &Layout,
+    environment: Environment,
+    deployer: &Deployer,
+) -> Result<String, Failure> {
+    let repository = repository(root, layout).await?;
+    let manifests = deployer.build(&root.join("deploy/examples").join(environment.as_str())).await?;
+    Ok(manifests.replace(REPOSITORY_PLACEHOLDER, &format!("file://{}", repository.display())))
+}
+
+/// A git repository in the state folder with the example workloads; made once, then left to the
+/// person, who may commit to it and watch the platform follow.
+async fn repository(root: &Path, layout: &Layout) -> Result<PathBuf, Failure> {
+    let folder = layout.state().join("workloads");
+    if folder.join(".git").is_dir() {
+        return Ok(folder);
+    }
+    let source = root.join("deploy/examples/workloads");
+    copy(&source, &folder).map_err(|error| Failure::while_doing("copying the example workloads", &error))?;
+    git(&folder, &["init", "--quiet", "--initial-branch=main"]).await?;
+    git(&folder, &["add", "--all"]).await?;
+    let commit = [AUTHOR.as_slice(), &["commit", "--quiet", "--message=Example workloads"]].concat();
+    git(&folder, &commit).await?;
+    Ok(folder)
+}
+
+async fn git(folder: &Path, arguments: &[&str]) -> Result<(), Failure> {
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .await
+        .map_err(|error| Failure::missing(format!("cannot run git ({error}); run `apt-get install git`")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::failed(format!("git {}: {}", arguments.join(" "), reason.trim())))
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! `mlp up`: the main job, end to end.
+//!
+//! preflight → toolchain and build → control plane → node → definitions → services → examples →
+//! wait → report; then the foreground, or back to the shell with `--detach`. Every step is harmless
+//! when it was done before, so `up` twice changes nothing.
+
+mod broker;
+mod deploy;
+mod examples;
+mod foreground;
+pub(crate) mod preflight;
+mod remote;
+mod running;
+mod wait;
+
+use mlp_model::Environment;
+use mlp_tilt::process::Watchdog;
+use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain};
+
+use crate::cli::{self, Cluster, Global, Up};
+use crate::commands::down;
+use crate::commands::status::print;
+use crate::exit::{Failure, Outcome};
+use crate::platform::Platform;
+use crate::progress::{Steps, seconds};
+use crate::services::{self, SERVICES};
+
+use preflight::Machine;
+pub(crate) use running::Running;
+
+/// Brings the platform up.
+pub(crate) async fn up(global: &Global, flags: &Up) -> Outcome {
+    preflight::check(flags, &Machine::this())?;
+    let layout = global.layout()?;
+    if flags.cluster != Cluster::Embedded {
+        return remote::up(&layout, flags).await;
+    }
+    if flags.wipe {
+        down::down(global, &cli::Down { wipe: true }).await?;
+    }
+    layout.open().map_err(|error| Failure::while_doing("opening the state folder", &error))?;
+    let watchdog = if flags.detach { None } else { Some(start_watchdog()?) };
+    let work = bring_up(&layout, flags, watchdog.as_ref());
+    let interrupted = tokio::signal::ctrl_c();
+    let result = tokio::select! {
+        result = work => result,
+        _signal = interrupted => Err(Failure::interrupted()),
+    };
+    match result {
+        Ok(running) if flags.detach => {
+            // Processes go on; only this one's handles are dropped.
+            drop(running);
+            Ok(())
+        }
+        Ok(running) => foreground::stay(&running, global).await,
+        Err(failure) => {
+            if failure.is_interrupt() || !flags.detach {
+                down::down(global, &cli::Down { wipe: false }).await?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+fn start_watchdog() -> Result<Watchdog, Failure> {
+    Watchdog::start().map_err(|error| Failure::missing(format!("cannot start sh: {error}; install dash or bash")))
+}
+
+async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> Result<Running, Failure> {
+    let steps = Steps::start();
+    let toolchain = Toolchain::new(layout, flags.assets.clone());
+    let binaries = steps.run("services built", services::build(layout.root(), &SERVICES)).await?;
+    let plane = steps.run("control plane ready", start_plane(layout, flags)).await?;
+    let running = Running { layout: layout.clone(), plane, environment: flags.environment };
+    let deployer = running.deployer(&toolchain)?;
+    let root = layout.root().to_path_buf();
+    let definitions = async {
+        let manifests = deployer.build(&preflight::definitions(&root, flags.environment)).await?;
+        deployer.apply_definitions(&manifests).await
+    };
+    steps.run("definitions applied", definitions).await?;
+    let started = async {
+        running.accounts().await?;
+        running.start_services(&binaries, &SERVICES, watchdog).await
+    };
+    steps.run("services ready", started).await?;
+    let platform = running.record()?;
+    platform.save(layout.state())?;
+    if !flags.no_examples {
+        onboard(&running, &deployer, &platform, &steps).await?;
+    }
+    eprintln!("\nup in {}\n", seconds(steps.elapsed()));
+    let report = crate::commands::status::gather(&platform).await?;
+    println!("{}", print::render(&report));
+    println!("\n  eval \"$(cargo mlp env)\"        # kubectl, nats and grpcurl find the platform");
+    println!("  cargo mlp trace team/ml        # everything that happened for team ml, as one trace");
+    println!("  cargo mlp events tail --all    # every fact so far");
+    Ok(running)
+}
+
+async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
+    let options = Options {
+        assets: flags.assets.clone(),
+        nodes: nodes(flags.nodes),
+        prometheus_rules: vec![layout.root().join("deploy/observability/rules/*.yaml")],
+        etcd_fsync: !flags.unsafe_no_fsync,
+        detach: flags.detach,
+        ..Options::platform()
+    };
+    Plane::start(layout, options, &Progress::stderr())
+        .await
+        .map_err(|error| Failure::while_doing("starting the control plane", &error))
+}
+
+/// What was asked for, or what this machine can do.
+fn nodes(asked: Option<cli::Nodes>) -> Nodes {
+    match asked {
+        Some(cli::Nodes::Simulated) => Nodes::Simulated,
+        Some(cli::Nodes::Real) => Nodes::Real,
+        Some(cli::Nodes::Both) => Nodes::Both,
+        None => Nodes::Simulated,
+    }
+}
+
+async fn onboard(
+    running: &Running,
+    deployer: &deploy::Deployer,
+    platform: &Platform,
+    steps: &Steps,
+) -> Result<(), Failure> {
+    let root = running.layout.root();
+    let expected = steps
+        .run("example teams applied", async {
+            let manifests = examples::render(root, &running.layout, Environment::Local, deployer).await?;
+            deployer.apply(&manifests, "the examples").await?;
+            Ok::<_, Failure>(wait::Expected::of(&manifests))
+        })
+        .await?;
+    steps.run("teams, databases and applications ready", wait::for_examples(platform, expected)).await.map(drop)
+}

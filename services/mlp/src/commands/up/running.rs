@@ -1,0 +1,147 @@
+//! A control plane that runs, and what the services on it are told.
+
+use std::path::{Path, PathBuf};
+
+use mlp_model::Environment;
+use mlp_tilt::plane::Endpoints;
+use mlp_tilt::process::Watchdog;
+use mlp_tilt::{Layout, Plane, Toolchain};
+
+use crate::exit::Failure;
+use crate::platform::{Parts, Platform, ServiceRecord};
+use crate::services::{self, SERVICES, Surroundings};
+
+use super::deploy::Deployer;
+
+/// The subject of gRPC calls that `mlp` itself makes; may read everything of the platform.
+const OPERATOR: &str = "mlp-operator";
+/// A cluster role that Kubernetes ships.
+const OPERATOR_ROLE: &str = "cluster-admin";
+/// How often gitops-sync asks a repository for news on a laptop; Argo CD's default is 180 s.
+const LOCAL_POLL: &str = "3s";
+
+/// A plane with everything needed to run services on it.
+pub(crate) struct Running {
+    pub(crate) layout: Layout,
+    pub(crate) plane: Plane,
+    pub(crate) environment: Environment,
+}
+
+impl Running {
+    /// The plane that another `mlp` started.
+    pub(crate) async fn attach(layout: &Layout, environment: Environment) -> Result<Self, Failure> {
+        let plane = Plane::attach(layout)
+            .await
+            .map_err(|error| Failure::while_doing("finding the control plane", &error))?;
+        Ok(Self { layout: layout.clone(), plane, environment })
+    }
+
+    /// The pinned kubectl and kustomize with the administrator's kubeconfig.
+    pub(crate) fn deployer(&self, toolchain: &Toolchain) -> Result<Deployer, Failure> {
+        let find = |name: &str| {
+            let tool = toolchain.inventory().into_iter().find(|(tool, _)| tool.name == name);
+            let found = tool.and_then(|(_, found)| found);
+            found
+                .map(|found| found.path().to_path_buf())
+                .ok_or_else(|| Failure::missing(format!("{name} is not built; run `cargo mlp up` again")))
+        };
+        Ok(Deployer {
+            kustomize: find("kustomize")?,
+            kubectl: find("kubectl")?,
+            kubeconfig: self.plane.kubeconfig(),
+            context: None,
+        })
+    }
+
+    /// Ports of each service: (gRPC, admin), the same at every start.
+    pub(crate) fn service_ports(&self) -> Result<Vec<(&'static str, u16, u16)>, Failure> {
+        let wrong = |error: &dyn std::error::Error| Failure::while_doing("choosing ports for the services", error);
+        let mut ports = mlp_tilt::ports::Ports::load(&self.layout).map_err(|error| wrong(&error))?;
+        let purposes: Vec<String> =
+            SERVICES.iter().flat_map(|name| [format!("{name}-grpc"), format!("{name}-admin")]).collect();
+        let names: Vec<&str> = purposes.iter().map(String::as_str).collect();
+        let runs = |purpose: &str| {
+            let name = purpose.trim_end_matches("-grpc").trim_end_matches("-admin");
+            services::is_running(name, &self.layout)
+        };
+        ports.assign(&self.layout, &names, runs).map_err(|error| wrong(&error))?;
+        let port = |name: &str, kind: &str| ports.get(&format!("{name}-{kind}")).unwrap_or_default();
+        Ok(SERVICES.iter().map(|name| (*name, port(name, "grpc"), port(name, "admin"))).collect())
+    }
+
+    /// A kubeconfig per service, from its own ServiceAccount, and one for the person's gRPC calls.
+    pub(crate) async fn accounts(&self) -> Result<(), Failure> {
+        let made = |error| Failure::while_doing("making service accounts", &error);
+        for name in SERVICES {
+            self.plane.service_kubeconfig(name, None).await.map_err(made)?;
+        }
+        self.plane.service_kubeconfig(OPERATOR, Some(OPERATOR_ROLE)).await.map_err(made)?;
+        Ok(())
+    }
+
+    /// Starts the services named and waits until they are ready; returns all their addresses.
+    pub(crate) async fn start_services(
+        &self,
+        binaries: &Path,
+        names: &[&str],
+        watchdog: Option<&Watchdog>,
+    ) -> Result<(), Failure> {
+        let around = self.surroundings();
+        let ports = self.service_ports()?;
+        let wanted: Vec<_> = ports.iter().filter(|(name, _, _)| names.contains(name)).collect();
+        for (name, grpc, admin) in &wanted {
+            services::start(name, &self.layout, binaries, (*grpc, *admin), &around)?;
+            if let Some(watchdog) = watchdog {
+                services::guard(name, &self.layout, watchdog)?;
+            }
+        }
+        let all = wanted.iter().map(|(name, _, admin)| services::wait_ready(name, &self.layout, *admin));
+        futures::future::try_join_all(all).await.map(drop)
+    }
+
+    /// The record for other commands.
+    pub(crate) fn record(&self) -> Result<Platform, Failure> {
+        let Endpoints { nats, otlp_traces, otlp_metrics, jaeger, prometheus, .. } = self.plane.endpoints();
+        let services = self.service_ports()?.into_iter().map(|(name, grpc, admin)| {
+            let record = ServiceRecord {
+                grpc: format!("http://127.0.0.1:{grpc}"),
+                admin: format!("http://127.0.0.1:{admin}"),
+                log: self.layout.log(name),
+            };
+            (name.to_owned(), record)
+        });
+        Ok(Parts {
+            environment: self.environment,
+            kubeconfig: self.plane.kubeconfig(),
+            nats_url: nats.unwrap_or_default(),
+            nats_credentials: self.nats_credentials(),
+            otlp_traces: otlp_traces.unwrap_or_default(),
+            otlp_metrics: otlp_metrics.unwrap_or_default(),
+            jaeger: jaeger.unwrap_or_default(),
+            prometheus: prometheus.unwrap_or_default(),
+            token: self.layout.token(OPERATOR),
+            services: services.collect(),
+            simulated_only: !self.plane.nodes().real(),
+        }
+        .into())
+    }
+
+    fn nats_credentials(&self) -> PathBuf {
+        super::broker::platform_credentials(&self.layout)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let endpoints = self.plane.endpoints();
+        let broker = super::broker::for_team_isolation(&self.layout);
+        let mut extra = vec![("gitops-sync", "MLP_POLL_INTERVAL", LOCAL_POLL.to_owned())];
+        extra.extend(broker.into_iter().map(|(name, value)| ("team-isolation", name, value)));
+        Surroundings {
+            environment: self.environment,
+            nats_url: endpoints.nats.unwrap_or_default(),
+            nats_credentials: Some(self.nats_credentials()),
+            otlp_traces: endpoints.otlp_traces.unwrap_or_default(),
+            otlp_metrics: endpoints.otlp_metrics.unwrap_or_default(),
+            extra,
+        }
+    }
+}
