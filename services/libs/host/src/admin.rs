@@ -10,8 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::connections::Limited;
 use crate::readiness::{Readiness, verbose};
 
+/// Most connections at a time.
+const MOST_CONNECTIONS: u32 = 128;
 /// The content type of Prometheus' text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -31,6 +34,7 @@ pub async fn serve(
     registry: prometheus::Registry,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let listener = Limited::new(listener, MOST_CONNECTIONS);
     axum::serve(listener, router(readiness, registry)).with_graceful_shutdown(stop).await
 }
 

@@ -30,9 +30,7 @@ async fn config(args: &HostArgs) -> Result<kube::Config, BoxError> {
     }
     let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
     match &args.kubeconfig {
-        Some(path) => {
-            Ok(kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?)
-        }
+        Some(path) => Ok(kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?),
         None => Ok(kube::Config::from_kubeconfig(&options).await?),
     }
 }

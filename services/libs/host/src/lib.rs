@@ -12,6 +12,7 @@
 
 pub mod admin;
 pub mod config;
+mod connections;
 pub mod error;
 pub mod grpc;
 pub mod host;

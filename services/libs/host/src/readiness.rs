@@ -35,7 +35,11 @@ impl Default for Readiness {
 impl Readiness {
     /// Adds a check, or replaces the one of that name. It is called on each probe: it must only
     /// look at what is known already, never wait.
-    pub fn add(&self, name: impl Into<String>, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn add(
+        &self,
+        name: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(check));
     }
 

@@ -151,8 +151,11 @@ fn read_flags(path: &Path, command: &Command, first: &ArgMatches) -> Result<Vec<
             .find(|argument| argument.get_long() == Some(&key) && !NOT_IN_FILE.contains(&key.as_str()))
             .ok_or_else(|| unknown(path, &key, command))?;
         let source = first.value_source(argument.get_id().as_str());
-        let texts = as_texts(&value, argument.get_action())
-            .map_err(|problem| ConfigError::Value { path: path.to_owned(), key: key.clone(), problem })?;
+        let texts = as_texts(&value, argument.get_action()).map_err(|problem| ConfigError::Value {
+            path: path.to_owned(),
+            key: key.clone(),
+            problem,
+        })?;
         if matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
             continue;
         }

@@ -153,6 +153,9 @@ impl HostArgs {
                 return refuse(key, "zero would refuse every call; write 1 or more");
             }
         }
+        if self.metrics_otlp_endpoint.as_ref().is_some_and(|url| url.starts_with("https:")) {
+            return refuse("metrics-otlp-endpoint", "TLS is not supported here; name a collector by http://");
+        }
         if !mlp_model::name::is_dns_label(&self.namespace) {
             return refuse("namespace", "not a DNS label; use lower-case letters, digits and hyphens");
         }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
 use tonic::{Code, Status};
@@ -79,8 +77,9 @@ impl Authorizer {
     /// `UNAUTHENTICATED` without an identity, `PERMISSION_DENIED` when the API server says no,
     /// `UNAVAILABLE` when it says nothing.
     pub async fn check<T>(&self, request: &tonic::Request<T>, access: &Access) -> Result<(), Status> {
-        let identity = Identity::of(request)
-            .ok_or_else(|| refusal(Code::Unauthenticated, "Unauthenticated", "the call carries no identity"))?;
+        let identity = Identity::of(request).ok_or_else(|| {
+            refusal(Code::Unauthenticated, "Unauthenticated", "the call carries no identity")
+        })?;
         self.check_identity(identity, access).await
     }
 
@@ -144,6 +143,7 @@ fn denied(identity: &Identity, access: &Access) -> Status {
         (namespace, name) => format!(" {namespace}/{name}"),
     };
     let Access { verb, resource, group, .. } = access;
-    let message = format!("{} may not {verb} {resource}.{group}{place}; ask for a RoleBinding", identity.user);
+    let message =
+        format!("{} may not {verb} {resource}.{group}{place}; ask for a RoleBinding", identity.user);
     refusal(Code::PermissionDenied, "Forbidden", &message)
 }

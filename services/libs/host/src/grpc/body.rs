@@ -135,7 +135,8 @@ impl HttpBody for Bounded {
                 Poll::Ready(Some(Ok(frame)))
             }
             None => {
-                let message = format!("the request is larger than {} bytes; ask for less at a time", self.most);
+                let message =
+                    format!("the request is larger than {} bytes; ask for less at a time", self.most);
                 Poll::Ready(Some(Err(Status::resource_exhausted(message))))
             }
         }

@@ -76,11 +76,11 @@ pub(super) async fn serve_call(State(calls): State<Arc<Calls>>, request: Request
     let span = call_span(&request, &method, &asked);
     let allowed = request.headers().get("grpc-timeout").and_then(|value| timeout(value.as_bytes()));
     let stream_deadline = allowed.and_then(|allowed| begun.checked_add(allowed));
-    let limit = allowed.map_or(calls.most_time, |allowed| {
-        (allowed - MARGIN.min(allowed / 10)).min(calls.most_time)
-    });
+    let limit =
+        allowed.map_or(calls.most_time, |allowed| (allowed - MARGIN.min(allowed / 10)).min(calls.most_time));
     let request = prepare(request, Deadline(begun + limit), calls.most_bytes);
-    let mut ending = Ending { duration: calls.duration.clone(), span: span.clone(), method, begun, told: false };
+    let mut ending =
+        Ending { duration: calls.duration.clone(), span: span.clone(), method, begun, told: false };
     let answered = tokio::time::timeout(limit, next.run(request)).instrument(span.clone()).await;
     let response = answered.unwrap_or_else(|_| {
         let message = format!("no answer within {limit:?}; ask for less, or set a longer deadline");

@@ -98,8 +98,7 @@ pub async fn channel(endpoint: &str, options: &ChannelOptions) -> Result<Service
 fn tls(options: &ChannelOptions) -> Result<ClientTlsConfig, ClientError> {
     let mut config = ClientTlsConfig::new();
     if let Some(path) = &options.ca {
-        let pem =
-            std::fs::read(path).map_err(|source| ClientError::Ca { path: path.clone(), source })?;
+        let pem = std::fs::read(path).map_err(|source| ClientError::Ca { path: path.clone(), source })?;
         config = config.ca_certificate(Certificate::from_pem(pem));
     } else {
         config = config.with_enabled_roots();

@@ -33,9 +33,12 @@ impl Identity {
         let mut groups = user.groups.unwrap_or_default();
         groups.sort();
         let extra = user.extra.unwrap_or_default();
-        user.username
-            .filter(|name| !name.is_empty())
-            .map(|name| Self { user: name, uid: user.uid, groups, extra })
+        user.username.filter(|name| !name.is_empty()).map(|name| Self {
+            user: name,
+            uid: user.uid,
+            groups,
+            extra,
+        })
     }
 
     /// The subject of a verified client certificate, read as the API server reads it: common name

@@ -11,7 +11,6 @@ mod body;
 mod cache;
 mod call;
 mod client;
-mod connections;
 mod health;
 mod identity;
 mod objects;

@@ -17,10 +17,10 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::authenticate::{Authenticator, authenticate};
 use super::call::{Calls, serve_call};
-use super::connections::accept;
 use super::health::ByReadiness;
 use crate::Host;
 use crate::config::HostArgs;
+use crate::connections::Limited;
 use crate::error::StartError;
 use crate::host::bind;
 use crate::readiness::Readiness;
@@ -61,9 +61,11 @@ impl Server {
         let contents = contents(descriptors)?;
         let transport = transport(&args)?;
         let listener = bind("grpc-listen", args.grpc_listen).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::Bind { flag: "grpc-listen", address: args.grpc_listen, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Bind {
+            flag: "grpc-listen",
+            address: args.grpc_listen,
+            source,
+        })?;
         let readiness = host.readiness_checks().clone();
         let meter = host.telemetry().metrics().meter("mlp-host");
         let kube = host.kube();
@@ -83,8 +85,12 @@ impl Server {
     pub async fn serve(self, routes: Routes, draining: CancellationToken) -> Result<(), StartError> {
         let cut = CancellationToken::new();
         let routes = self.layered(routes, &cut)?;
-        let connections = accept(self.listener, self.args.grpc_max_connections);
-        let serving = self.transport.serve_with_incoming_shutdown(routes, connections, draining.clone().cancelled_owned());
+        let connections = Limited::new(self.listener, self.args.grpc_max_connections).into_stream();
+        let serving = self.transport.serve_with_incoming_shutdown(
+            routes,
+            connections,
+            draining.clone().cancelled_owned(),
+        );
         let cutting = async {
             draining.cancelled().await;
             tokio::time::sleep(STREAM_GRACE.min(self.args.drain_timeout / 4)).await;
@@ -99,7 +105,8 @@ impl Server {
 
     fn layered(&self, routes: Routes, cut: &CancellationToken) -> Result<Routes, StartError> {
         let reflection = || {
-            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(self.descriptors)
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(self.descriptors)
         };
         let refused = |error: tonic_reflection::server::Error| StartError::Reflection(error.into());
         let routes = routes
@@ -167,6 +174,9 @@ fn tls(args: &HostArgs) -> Result<Option<ServerTlsConfig>, StartError> {
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, StartError> {
-    std::fs::read(path)
-        .map_err(|source| StartError::TlsFile { flag, path: path.display().to_string(), source })
+    std::fs::read(path).map_err(|source| StartError::TlsFile {
+        flag,
+        path: path.display().to_string(),
+        source,
+    })
 }

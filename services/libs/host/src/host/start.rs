@@ -57,9 +57,11 @@ impl HostBuilder {
             None => kubernetes::client(&args).await?,
         };
         let listener = bind("admin-listen", args.admin_listen).await?;
-        let admin_address = listener
-            .local_addr()
-            .map_err(|source| StartError::Bind { flag: "admin-listen", address: args.admin_listen, source })?;
+        let admin_address = listener.local_addr().map_err(|source| StartError::Bind {
+            flag: "admin-listen",
+            address: args.admin_listen,
+            source,
+        })?;
         let telemetry = match telemetry {
             Some(telemetry) => telemetry,
             None => Telemetry::install(service, &args)?,

@@ -7,6 +7,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Api;
 use kube::api::PostParams;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::UpDownCounter;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -171,6 +173,7 @@ impl Elector {
         let (extend, until) = watch::channel(held.until);
         let fencing = record::fencing(&held.lease.spec.clone().unwrap_or_default());
         tracing::info!(lease = %self.name, %fencing, "leading");
+        let _counted = Counted::new(&self.name);
         let work = lead(Leadership { token: token.clone(), fencing, until });
         tokio::pin!(work);
         let mut next_renewal = Instant::now() + jittered(self.pace());
@@ -230,7 +233,8 @@ impl Elector {
         let Ok(Ok(Some(lease))) = timeout(self.pace(), self.api.get_opt(&self.name)).await else {
             return Renewed::Later;
         };
-        let (ours, said) = (held.lease.spec.clone().unwrap_or_default(), lease.spec.clone().unwrap_or_default());
+        let (ours, said) =
+            (held.lease.spec.clone().unwrap_or_default(), lease.spec.clone().unwrap_or_default());
         if record::same_acquisition(&ours, &said) {
             Renewed::Kept(Box::new(Held { lease, until: held.until }))
         } else {
@@ -273,6 +277,30 @@ impl Elector {
     /// How long a holder trusts one renewal: a third less than the others wait.
     fn safe_term(&self) -> Duration {
         self.term * 2 / 3
+    }
+}
+
+/// Shows in `mlp.lease.held`, while it lives, that this replica leads.
+struct Counted {
+    held: UpDownCounter<i64>,
+    lease: KeyValue,
+}
+
+impl Counted {
+    fn new(lease: &str) -> Self {
+        let held = opentelemetry::global::meter("mlp-host")
+            .i64_up_down_counter("mlp.lease.held")
+            .with_description("Leases that this replica holds")
+            .build();
+        let lease = KeyValue::new("mlp.lease.name", lease.to_owned());
+        held.add(1, std::slice::from_ref(&lease));
+        Self { held, lease }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.held.add(-1, std::slice::from_ref(&self.lease));
     }
 }
 

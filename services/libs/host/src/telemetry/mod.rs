@@ -25,8 +25,8 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, TracerProviderBu
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{ConfigError, HostArgs};
@@ -67,20 +67,13 @@ impl Telemetry {
     /// # Errors
     /// [`TelemetryError`] when an endpoint or the filter is not usable.
     pub fn install(service: &'static str, args: &HostArgs) -> Result<Self, crate::StartError> {
-        let wrong = |error| ConfigError::invalid("log", &format!("{error}; write a level, or target=level pairs"));
-        let filter = || EnvFilter::try_new(&args.log).map_err(wrong);
-        let (line_filter, bridge_filter) = (filter()?, filter()?);
         let telemetry = Self::build(service, args)?;
         // No baggage: whatever a caller puts there would travel on to other teams.
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         opentelemetry::global::set_tracer_provider(telemetry.traces.clone());
         opentelemetry::global::set_meter_provider(telemetry.metrics.clone());
-        let lines = fmt::layer().event_format(logs::Lines(args.log_format)).with_filter(line_filter);
-        // What the exporter's own transport logs must not feed the exporter.
-        let bridge = telemetry.logs.as_ref().map(|logs| {
-            OpenTelemetryTracingBridge::new(logs)
-                .with_filter(bridge_filter.and(filter_fn(|metadata| !is_transport(metadata.target()))))
-        });
+        let lines = fmt::layer().event_format(logs::Lines(args.log_format)).with_filter(filter(&args.log)?);
+        let bridge = telemetry.log_layer(&args.log)?;
         let installed = Registry::default().with(telemetry.span_layer()).with(bridge).with(lines).try_init();
         if let Err(error) = installed {
             // Another host of this process (tests) or the embedding program has one: keep it.
@@ -111,6 +104,8 @@ impl Telemetry {
         let registry = prometheus::Registry::new();
         let text = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
+            // The OTLP receiver adds no such labels either: one rule serves both ways.
+            .scope_info_enabled(false)
             .build()
             .map_err(|error| TelemetryError::Prometheus(error.into()))?;
         let mut metrics = SdkMeterProvider::builder().with_resource(resource).with_reader(text);
@@ -147,9 +142,23 @@ impl Telemetry {
             .with_tracer(self.traces.tracer("mlp-host"))
             .with_location(false)
             .with_threads(false)
+            .with_tracked_inactivity(false)
             .with_filter(filter_fn(|metadata| {
                 *metadata.level() <= Level::INFO && !is_transport(metadata.target())
             }))
+    }
+
+    /// The layer that sends events to the collector of logs; `None` where no endpoint is set. What
+    /// the exporter's own transport logs is left out, or it would feed itself.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the filter (`--log`) is not one.
+    pub fn log_layer<S>(&self, log: &str) -> Result<Option<impl Layer<S> + Send + Sync + use<S>>, ConfigError>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    {
+        let filter = filter(log)?.and(filter_fn(|metadata| !is_transport(metadata.target())));
+        Ok(self.logs.as_ref().map(|logs| OpenTelemetryTracingBridge::new(logs).with_filter(filter)))
     }
 
     /// The registry behind `/metrics`.
@@ -184,6 +193,12 @@ impl Telemetry {
     }
 }
 
+fn filter(log: &str) -> Result<EnvFilter, ConfigError> {
+    EnvFilter::try_new(log).map_err(|error| {
+        ConfigError::invalid("log", &format!("{error}; write a level, or target=level pairs"))
+    })
+}
+
 fn exporter<T>(flag: &'static str, built: Result<T, ExporterBuildError>) -> Result<T, TelemetryError> {
     built.map_err(|source| TelemetryError::Exporter { flag, source })
 }
@@ -200,7 +215,6 @@ fn resource(service: &'static str, args: &HostArgs) -> Resource {
     Resource::builder()
         .with_service_name(service)
         .with_attributes([
-            KeyValue::new("service.namespace", "ml-platform"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", args.instance_id()),
             KeyValue::new("deployment.environment.name", args.environment.as_str()),
@@ -212,5 +226,6 @@ fn resource(service: &'static str, args: &HostArgs) -> Resource {
 /// Crates under the exporters: their spans and events must not be exported by them.
 fn is_transport(target: &str) -> bool {
     let root = target.split("::").next().unwrap_or(target);
-    matches!(root, "h2" | "hyper" | "hyper_util" | "tonic" | "tower" | "rustls") || root.starts_with("opentelemetry")
+    matches!(root, "h2" | "hyper" | "hyper_util" | "tonic" | "tower" | "rustls")
+        || root.starts_with("opentelemetry")
 }

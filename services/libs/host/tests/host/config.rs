@@ -66,6 +66,7 @@ fn keys_that_need_each_other_are_checked_together() {
         (vec!["--drain-timeout", "10ms"], "--drain-timeout: shorter"),
         (vec!["--lease-duration", "1s"], "--lease-duration: shorter"),
         (vec!["--grpc-max-streams", "0"], "--grpc-max-streams: zero"),
+        (vec!["--metrics-otlp-endpoint", "https://x/v1/metrics"], "--metrics-otlp-endpoint: TLS"),
         (vec!["--namespace", "No_Label"], "--namespace: not a DNS label"),
     ] {
         let args: Args = load_from(std::iter::once("test").chain(flags)).unwrap();

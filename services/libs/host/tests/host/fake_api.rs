@@ -161,5 +161,9 @@ fn failure(code: u16, message: &str) -> Response<Body> {
 
 fn respond(code: StatusCode, body: &Value) -> Response<Body> {
     let bytes = serde_json::to_vec(body).unwrap();
-    Response::builder().status(code).header("content-type", "application/json").body(Body::from(bytes)).unwrap()
+    Response::builder()
+        .status(code)
+        .header("content-type", "application/json")
+        .body(Body::from(bytes))
+        .unwrap()
 }

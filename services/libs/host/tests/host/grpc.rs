@@ -10,18 +10,18 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_prost::ProstCodec;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use tonic_reflection::pb::v1::ServerReflectionRequest;
 
 use mlp_host::grpc::{ChannelOptions, ServiceChannel, channel};
 use mlp_host::{Host, Outcome};
 use mlp_model::Secret;
 
 use crate::fake_api::FakeApi;
-use crate::support::{LIMIT, get, host, until};
 use crate::probe;
+use crate::support::{LIMIT, get, host, until};
 
 /// A host that serves the probe, and an API that knows the token `good`.
 pub(crate) async fn served(more: &[&str]) -> (FakeApi, Host, SocketAddr) {
@@ -166,7 +166,8 @@ async fn a_request_that_is_too_large_is_refused() {
     grpc.ready().await.unwrap();
     let path = format!("/{}/Answer", probe::NAME).parse().unwrap();
     let request = Request::new("x".repeat(1_000));
-    let sent: Result<Response<()>, Status> = grpc.unary(request, path, ProstCodec::<String, ()>::default()).await;
+    let sent: Result<Response<()>, Status> =
+        grpc.unary(request, path, ProstCodec::<String, ()>::default()).await;
     let status = sent.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     assert!(status.message().contains("larger than 64 bytes"));
@@ -203,7 +204,8 @@ async fn calls_are_counted_by_method_and_unknown_methods_as_one() {
         let times = format!(" {times}");
         async move {
             let (_, text) = get(admin, "/metrics").await;
-            let mut lines = text.lines().filter(|line| line.starts_with("rpc_server_call_duration_seconds_count"));
+            let mut lines =
+                text.lines().filter(|line| line.starts_with("rpc_server_call_duration_seconds_count"));
             lines.any(|line| wanted.iter().all(|part| line.contains(part)) && line.ends_with(&times))
         }
     };

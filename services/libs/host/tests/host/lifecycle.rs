@@ -94,7 +94,11 @@ async fn the_drain_goes_in_order() {
         .finish(|| async move {
             assert!(draining.is_cancelled() && !stopping.is_cancelled());
             let (code, text) = get(admin, "/readyz").await;
-            assert_eq!((code, text.as_str()), (503, "not ready: drain\n"), "the admin port is the last to go");
+            assert_eq!(
+                (code, text.as_str()),
+                (503, "not ready: drain\n"),
+                "the admin port is the last to go"
+            );
             note_hook();
         })
         .await;

@@ -34,7 +34,10 @@ pub(crate) fn descriptors() -> &'static [u8] {
     let file = FileDescriptorProto {
         name: Some("mlp/test/v1/probe.proto".to_owned()),
         package: Some("mlp.test.v1".to_owned()),
-        message_type: vec![DescriptorProto { name: Some("Nothing".to_owned()), ..DescriptorProto::default() }],
+        message_type: vec![DescriptorProto {
+            name: Some("Nothing".to_owned()),
+            ..DescriptorProto::default()
+        }],
         service: vec![ServiceDescriptorProto {
             name: Some("ProbeService".to_owned()),
             method: methods,

@@ -8,7 +8,11 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry::trace::{Span as _, SpanId, TraceId, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{
+    Span as _, SpanId, TraceContextExt as _, TraceId, Tracer as _, TracerProvider as _,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -36,6 +40,7 @@ use crate::support::{LIMIT, args};
 #[derive(Clone, Default)]
 struct Collector {
     traces: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
     metrics: Arc<Mutex<Vec<(String, String, ExportMetricsServiceRequest)>>>,
 }
 
@@ -50,13 +55,26 @@ impl TraceService for Collector {
     }
 }
 
+#[tonic::async_trait]
+impl LogsService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        self.logs.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
 impl Collector {
-    async fn serve_traces(&self) -> String {
+    /// A collector of traces and logs over gRPC.
+    async fn serve_grpc(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-        let server =
-            tonic::transport::Server::builder().add_service(TraceServiceServer::new(self.clone()));
+        let server = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(self.clone()))
+            .add_service(LogsServiceServer::new(self.clone()));
         tokio::spawn(server.serve_with_incoming(incoming));
         format!("http://{address}")
     }
@@ -87,9 +105,10 @@ fn attributes(resource: &Resource) -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_leave_by_grpc_and_metrics_by_http_both_with_the_resource() {
     let collector = Collector::default();
-    let (traces, metrics) = (collector.serve_traces().await, collector.serve_metrics().await);
+    let (traces, metrics) = (collector.serve_grpc().await, collector.serve_metrics().await);
     let flags = ["--otlp-endpoint", &traces, "--metrics-otlp-endpoint", &metrics, "--environment", "staging"];
-    let telemetry = Telemetry::build("provisioner", &args(&[&flags[..], &["--instance", "pod-7"]].concat())).unwrap();
+    let telemetry =
+        Telemetry::build("provisioner", &args(&[&flags[..], &["--instance", "pod-7"]].concat())).unwrap();
     let flow = Flow::derive("uid-1", 4);
     emit_root_with(&telemetry.traces().tracer("test"), &flow, "Team ml", &[]);
     telemetry.metrics().meter("test").u64_counter("mlp.test.things").build().add(2, &[]);
@@ -108,16 +127,50 @@ async fn traces_leave_by_grpc_and_metrics_by_http_both_with_the_resource() {
         assert_eq!(resource.get(key).map(String::as_str), Some(value), "{key}");
     }
     let root = &spans.scope_spans[0].spans[0];
-    assert_eq!((root.trace_id.as_slice(), root.span_id.as_slice()), (&flow.trace_id[..], &flow.root_span_id[..]));
+    assert_eq!(
+        (root.trace_id.as_slice(), root.span_id.as_slice()),
+        (&flow.trace_id[..], &flow.root_span_id[..])
+    );
     assert!(root.parent_span_id.is_empty());
 
     let sent = collector.metrics.lock().unwrap().clone();
     let (path, kind, request) = sent.last().unwrap();
     assert_eq!((path.as_str(), kind.as_str()), ("/api/v1/otlp/v1/metrics", "application/x-protobuf"));
-    let names: Vec<_> = request.resource_metrics[0].scope_metrics.iter().flat_map(|scope| &scope.metrics).collect();
+    let names: Vec<_> =
+        request.resource_metrics[0].scope_metrics.iter().flat_map(|scope| &scope.metrics).collect();
     assert!(names.iter().any(|metric| metric.name == "mlp.test.things"));
     let resource = attributes(request.resource_metrics[0].resource.as_ref().unwrap());
     assert_eq!(resource["service.name"], "provisioner");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_leave_by_grpc_with_the_trace_they_belong_to() {
+    let collector = Collector::default();
+    let endpoint = collector.serve_grpc().await;
+    let args = args(&["--logs-otlp-endpoint", &endpoint]);
+    let telemetry = Telemetry::build("test", &args).unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(telemetry.span_layer())
+        .with(telemetry.log_layer(&args.log).unwrap());
+    let trace = tracing::subscriber::with_default(subscriber, || {
+        let _entered = tracing::info_span!("work").entered();
+        tracing::info!(team = "ml", "quota raised");
+        tracing::debug!("below the filter");
+        tracing::error!(target: "h2::codec", "of the transport");
+        opentelemetry::Context::current().span().span_context().trace_id()
+    });
+    assert!(telemetry.shutdown(LIMIT).await);
+    let sent = collector.logs.lock().unwrap().clone();
+    let records: Vec<_> = sent
+        .iter()
+        .flat_map(|request| &request.resource_logs)
+        .flat_map(|logs| &logs.scope_logs)
+        .flat_map(|logs| &logs.log_records)
+        .collect();
+    assert_eq!(records.len(), 1, "{records:#?}");
+    assert_eq!(records[0].trace_id, trace.to_bytes());
+    let body = records[0].body.clone().and_then(|body| body.value);
+    assert_eq!(body, Some(Value::StringValue("quota raised".to_owned())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,8 +178,14 @@ async fn a_collector_that_hangs_or_is_gone_blocks_nobody() {
     let black_hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hanging = format!("http://{}", black_hole.local_addr().unwrap());
     for endpoint in [hanging.as_str(), "http://127.0.0.1:1"] {
-        let flags =
-            ["--otlp-endpoint", endpoint, "--metrics-otlp-endpoint", endpoint, "--logs-otlp-endpoint", endpoint];
+        let flags = [
+            "--otlp-endpoint",
+            endpoint,
+            "--metrics-otlp-endpoint",
+            endpoint,
+            "--logs-otlp-endpoint",
+            endpoint,
+        ];
         let telemetry = Telemetry::build("test", &args(&flags)).unwrap();
         let tracer = telemetry.traces().tracer("test");
         let begun = Instant::now();

@@ -27,7 +27,11 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn leaf(ca: &CertifiedIssuer<'static, KeyPair>, names: &[&str], subject: &[(DnType, &str)]) -> (String, String) {
+fn leaf(
+    ca: &CertifiedIssuer<'static, KeyPair>,
+    names: &[&str],
+    subject: &[(DnType, &str)],
+) -> (String, String) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
     for (kind, value) in subject {
@@ -86,10 +90,7 @@ async fn a_client_certificate_is_an_identity_and_a_token_still_works() {
     let (api, _host, endpoint) = served(&pki).await;
     let with_certificate = channel(&endpoint, &pki.options(Some(&pki.client))).await.unwrap();
     let answer = call(&with_certificate, "WhoAmI").await.unwrap();
-    assert_eq!(
-        answer.metadata().get("x-identity").unwrap(),
-        "grace platform-engineers,system:authenticated"
-    );
+    assert_eq!(answer.metadata().get("x-identity").unwrap(), "grace platform-engineers,system:authenticated");
     assert_eq!(api.count("POST", "tokenreviews"), 0);
 
     let options = ChannelOptions { token: Some(Secret::new("good".into())), ..pki.options(None) };
