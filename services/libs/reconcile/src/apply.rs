@@ -118,13 +118,24 @@ impl Applier {
     ///
     /// # Errors
     /// The call's error, as a write would have met it.
-    pub async fn dry_run<K: Object>(
+    pub async fn dry_run<K: Object>(&self, desired: &K) -> Result<DynamicObject, Error>
+    where
+        K::DynamicType: Default,
+    {
+        let resource = ApiResource::erase::<K>(&K::DynamicType::default());
+        self.patch(&Manifest::new(&resource, desired, &self.ownership)?, None, true, true).await
+    }
+
+    /// As [`Applier::dry_run`], for a kind known at run time only.
+    ///
+    /// # Errors
+    /// As [`Applier::dry_run`].
+    pub async fn dry_run_dynamic(
         &self,
         resource: &ApiResource,
-        desired: &K,
+        desired: &DynamicObject,
     ) -> Result<DynamicObject, Error> {
-        let manifest = Manifest::new(resource, desired, &self.ownership)?;
-        self.patch(&manifest, None, true, true).await
+        self.patch(&Manifest::new(resource, desired, &self.ownership)?, None, true, true).await
     }
 
     async fn converge<K: Object>(

@@ -156,6 +156,8 @@ pub fn classify_status(status: &Status) -> (Class, &'static str) {
         409 if has_cause(status, "FieldManagerConflict") => (Class::Transient, "FieldManagerConflict"),
         409 => (Class::Transient, "Conflict"),
         410 => (Class::Transient, "Expired"),
+        // Our fence against an object that was deleted and made again meanwhile.
+        422 if field_of(status).as_deref() == Some("metadata.uid") => (Class::Transient, "Recreated"),
         422 => (Class::Terminal, "Invalid"),
         429 => (Class::Transient, "Throttled"),
         400..=499 => (Class::Terminal, "BadRequest"),

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::controller::Object;
 use crate::error::Error;
+use crate::fresh;
 
 /// Makes sure that `object` carries `finalizer`; returns the object as it is now, so that later
 /// fenced writes name the right version. An object that is being deleted is returned as it is: the
@@ -71,7 +72,10 @@ async fn patch<K: Object>(
     };
     let body = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
-    api.patch(&name, &params, &Patch::Merge(&body)).await.map_err(|source| Error::of(action, source))
+    let patched = api.patch(&name, &params, &Patch::Merge(&body)).await;
+    let patched = patched.map_err(|source| Error::of(action, source))?;
+    fresh::note(&patched);
+    Ok(patched)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod error;
 pub mod finalizer;
 #[cfg(test)]
 mod fixture;
+mod fresh;
 mod metrics;
 pub mod outbox;
 pub mod queue;

@@ -126,6 +126,13 @@ impl<Key: Clone + Eq + Hash, Answer: Clone> Queue<Key, Answer> {
         self.ready.notify_one();
     }
 
+    /// Gives back work that could not be done yet; it comes up again after `delay` or when woken, and
+    /// whoever waits for it goes on waiting.
+    pub fn postpone(&self, work: Work<Key>, delay: Duration) {
+        self.lock().postpone(work, Instant::now() + delay);
+        self.ready.notify_one();
+    }
+
     /// Closes the queue: workers get no more keys; runs in progress may still finish and answer.
     pub fn close(&self) {
         self.lock().close();

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::controller::Object;
 use crate::error::Error;
+use crate::fresh;
 
 /// Where a kind keeps its status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,10 +71,12 @@ pub(crate) async fn patch<K: Object>(
     body: &Value,
 ) -> Result<K, kube::Error> {
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
-    match place {
-        Place::Subresource => api.patch_status(name, &params, &Patch::Merge(body)).await,
-        Place::Object => api.patch(name, &params, &Patch::Merge(body)).await,
-    }
+    let patched = match place {
+        Place::Subresource => api.patch_status(name, &params, &Patch::Merge(body)).await?,
+        Place::Object => api.patch(name, &params, &Patch::Merge(body)).await?,
+    };
+    fresh::note(&patched);
+    Ok(patched)
 }
 
 /// The JSON merge patch (RFC 7396) that turns `from` into `to`, or none where they are equal.

@@ -114,11 +114,9 @@ impl MockApi {
         let all_came = async {
             loop {
                 let changed = self.shared.changed.notified();
-                let state = self.shared.lock();
-                if state.expected.is_empty() || !state.failures.is_empty() {
+                if self.shared.lock().is_settled() {
                     return;
                 }
-                drop(state);
                 changed.await;
             }
         };
@@ -179,6 +177,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether waiting longer cannot change the verdict for the better.
+    fn is_settled(&self) -> bool {
+        self.expected.is_empty() || !self.failures.is_empty()
+    }
+
     fn report(&self) -> Option<String> {
         let missing = self.expected.iter().map(|call| format!("missing call {call}"));
         let lines: Vec<_> = self.failures.iter().cloned().chain(missing).collect();

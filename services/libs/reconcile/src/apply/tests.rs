@@ -303,8 +303,7 @@ async fn a_dry_run_writes_nothing() {
     let api = MockApi::new();
     let (client, writes) = WriteCounter::wrap(api.client());
     api.expect(Call::apply(PATH).query("dryRun", "All").echoes());
-    let result =
-        Applier::new(client, "x").dry_run(&config_maps(), &desired(json!({"k": "v"}))).await.unwrap();
+    let result = Applier::new(client, "x").dry_run(&desired(json!({"k": "v"}))).await.unwrap();
     assert_eq!(result.data["data"]["k"], "v");
     assert_eq!(writes.total(), 0);
     api.verify().await;

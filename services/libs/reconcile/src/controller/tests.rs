@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
-use crate::fixture::{WIDGETS, Widget, widget};
-use crate::testing::{Feed, MockApi};
+use crate::fixture::{WIDGET_STATUS, WIDGETS, Widget, WidgetStatus, widget};
+use crate::testing::{Call, Feed, MockApi};
 
 mod tracing_tests;
 
@@ -277,7 +277,7 @@ async fn nothing_is_reconciled_before_all_caches_are_filled() {
         controller.watches_into(writer, missing, watcher::Config::default(), |_| Vec::new())
     });
     let list = "/api/v1/namespaces/late/configmaps";
-    bench.api.expect(crate::testing::Call::get(list).refused(503, "ServiceUnavailable", "starting"));
+    bench.api.expect(Call::get(list).refused(503, "ServiceUnavailable", "starting"));
     bench.api.verify().await;
     assert!(!bench.handle.is_synced());
     assert_eq!(bench.handle.unsynced(), ["configmaps"]);
@@ -319,4 +319,48 @@ async fn a_stopping_controller_lets_runs_finish_and_answers_everybody() {
     assert_eq!(before.elapsed(), Duration::from_secs(10), "the drain time bounds a hanging run");
     assert_eq!(waiter.await.unwrap().unwrap_err().reason(), "Stopping");
     assert_eq!(handle.wake_and_wait(ObjectRef::new("c")).await.unwrap_err().class(), Class::Transient);
+}
+
+/// Writes its status from what it is given, as services do.
+struct Writing {
+    api: Api<Widget>,
+    seen: mpsc::UnboundedSender<String>,
+}
+
+impl Reconciler<Widget> for Writing {
+    type Error = crate::Error;
+
+    async fn reconcile(&self, object: Arc<Widget>) -> Result<Next, crate::Error> {
+        let _ = self.seen.send(object.resource_version().unwrap_or_default());
+        let status = WidgetStatus { phase: Some("Ready".into()), ..WidgetStatus::default() };
+        crate::status::write(&self.api, "x", object, &status).await?;
+        Ok(Next::Done)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_behind_our_own_write_is_waited_for() {
+    let api = MockApi::new();
+    let widgets = api.feed(WIDGETS, "Widget");
+    let cached = widgets.put(widget("ml", "", Value::Null));
+    let written = (cached.parse::<u64>().unwrap() + 1).to_string();
+    let answer = widget("ml", &written, json!({"phase": "Ready"}));
+    api.expect(Call::merge(WIDGET_STATUS).answers(answer.clone()));
+    let objects: Api<Widget> = Api::all(api.client());
+    let controller = Controller::new("widgets", objects.clone(), watcher::Config::default(), options());
+    let handle = controller.handle();
+    let (seen, mut versions) = mpsc::unbounded_channel();
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(controller.run(Writing { api: objects, seen }, shutdown.clone()));
+    assert_eq!(versions.recv().await.unwrap(), cached);
+    api.verify().await;
+    // Woken while the watch still shows the old version: no second, refused write.
+    let waiter = tokio::spawn(async move { handle.wake_and_wait(ObjectRef::new("ml")).await });
+    assert!(tokio::time::timeout(Duration::from_secs(1), versions.recv()).await.is_err());
+    assert_eq!(widgets.put(answer), written);
+    assert_eq!(waiter.await.unwrap().unwrap(), Seen::Reconciled);
+    assert_eq!(versions.recv().await.unwrap(), written);
+    shutdown.cancel();
+    run.await.unwrap();
+    api.verify().await;
 }

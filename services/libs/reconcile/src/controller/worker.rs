@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -18,6 +18,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::feed::Synced;
 use super::{Failure, KeyQueue, Next, Object, Options, Outcome, Reconciler};
 use crate::error::chain;
+use crate::fresh;
 use crate::metrics::Instruments;
 use crate::queue::{Again, Work};
 use crate::trace;
@@ -25,6 +26,12 @@ use crate::trace;
 /// Share of the resync interval by which one object's may be longer or shorter.
 const RESYNC_JITTER: f64 = 0.1;
 
+/// How long a key waits for the cache to show what this process wrote, in steps.
+const CACHE_STEP: Duration = Duration::from_millis(50);
+/// After this time the cache is taken as it is; fenced writes find out.
+const CACHE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs reconciles of one controller.
 pub(super) struct Worker<K: Object, R> {
     reconciler: R,
     dyntype: K::DynamicType,
@@ -34,6 +41,8 @@ pub(super) struct Worker<K: Object, R> {
     instruments: Arc<Instruments>,
     /// Last (uid, generation) of each object whose flow's root span was emitted here.
     roots: Mutex<HashMap<ObjectRef<K>, (String, i64)>>,
+    /// Versions that reconciles wrote and the cache has not been seen to have, with the time of writing.
+    written: Mutex<HashMap<ObjectRef<K>, (u64, Instant)>>,
 }
 
 impl<K: Object, R: Reconciler<K>> Worker<K, R> {
@@ -45,8 +54,8 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         store: Store<K>,
         instruments: Arc<Instruments>,
     ) -> Arc<Self> {
-        let roots = Mutex::default();
-        Arc::new(Self { reconciler, dyntype, options, queue, store, instruments, roots })
+        let (roots, written) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { reconciler, dyntype, options, queue, store, instruments, roots, written })
     }
 
     /// Starts the workers; each waits for the caches, then works until the queue closes.
@@ -70,8 +79,17 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
     async fn work(&self, work: Work<ObjectRef<K>>) {
         let started = Instant::now();
         let object = self.store.get(&work.key);
+        if object.as_deref().is_some_and(|object| self.is_outdated(&work.key, object)) {
+            self.queue.postpone(work, CACHE_STEP);
+            return;
+        }
         let span = self.span(&work, object.as_deref());
-        let (again, outcome) = self.reconcile(&work.key, object).instrument(span.clone()).await;
+        let uid = object.as_deref().and_then(|object| object.meta().uid.clone()).unwrap_or_default();
+        let reconcile = self.reconcile(&work.key, object).instrument(span.clone());
+        let ((again, outcome), written) = fresh::noting(&uid, reconcile).await;
+        if let Some(version) = written {
+            lock(&self.written).insert(work.key.clone(), (version, Instant::now()));
+        }
         if let Outcome::Failed(failure) = &outcome {
             span.set_status(Status::error(failure.message.clone()));
             self.instruments.failed(failure.reason, class_name(failure.class));
@@ -128,7 +146,8 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
             mlp.attempt = work.failures + 1,
         );
         let Some(object) = object else {
-            self.forget_root(&work.key);
+            lock(&self.roots).remove(&work.key);
+            lock(&self.written).remove(&work.key);
             trace::link(&span, &work.causes);
             return span;
         };
@@ -153,7 +172,7 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         let meta = object.meta();
         let generation = meta.generation.unwrap_or(0);
         let current = (meta.uid.clone().unwrap_or_default(), generation);
-        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut roots = lock(&self.roots);
         if roots.get(key) == Some(&current) {
             return false;
         }
@@ -164,14 +183,27 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         observed.is_none_or(|observed| observed < generation)
     }
 
-    fn forget_root(&self, key: &ObjectRef<K>) {
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    /// Whether the cached `object` is older than what a reconcile here wrote.
+    fn is_outdated(&self, key: &ObjectRef<K>, object: &K) -> bool {
+        let mut written = lock(&self.written);
+        let Some((version, at)) = written.get(key) else { return false };
+        let caught_up = fresh::version_of(object).is_none_or(|cached| cached >= *version);
+        if caught_up || at.elapsed() > CACHE_PATIENCE {
+            written.remove(key);
+            return false;
+        }
+        true
     }
 
     fn resync(&self) -> Duration {
         let factor = 1.0 + RESYNC_JITTER * (2.0 * rand::random::<f64>() - 1.0);
         self.options.resync.mul_f64(factor)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is a single insert or remove.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The earlier of what the reconciler asked for and the resync; an absent object has no resync.

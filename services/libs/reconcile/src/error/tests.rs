@@ -34,6 +34,11 @@ fn every_kind_of_refusal_has_its_class_and_reason() {
         (status(409, "Conflict", ""), Class::Transient, "Conflict"),
         (status(410, "Expired", ""), Class::Transient, "Expired"),
         (status(422, "Invalid", ""), Class::Terminal, "Invalid"),
+        (
+            with_cause(status(422, "Invalid", "immutable"), "FieldValueInvalid", "metadata.uid"),
+            Class::Transient,
+            "Recreated",
+        ),
         (status(429, "TooManyRequests", ""), Class::Transient, "Throttled"),
         (status(400, "BadRequest", ""), Class::Terminal, "BadRequest"),
         (status(415, "UnsupportedMediaType", ""), Class::Terminal, "BadRequest"),

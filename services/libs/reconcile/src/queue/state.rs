@@ -188,6 +188,29 @@ impl<Key: Clone + Eq + Hash, Answer: Clone> State<Key, Answer> {
         }
     }
 
+    /// Takes back work that was not done: it keeps its causes, waiters and failures.
+    pub(super) fn postpone(&mut self, work: Work<Key>, at: Instant) {
+        let Some(entry) = self.entries.get_mut(&work.key) else { return };
+        let Phase::Running { woken } = entry.phase else { return };
+        self.running -= 1;
+        let mut waiters = std::mem::take(&mut entry.current);
+        waiters.append(&mut entry.next);
+        entry.next = waiters;
+        let later = std::mem::replace(&mut entry.causes, work.causes);
+        later.into_iter().for_each(|cause| entry.add_cause(Some(cause)));
+        if self.closed {
+            self.entries.remove(&work.key);
+            return;
+        }
+        match woken {
+            Some(since) => {
+                entry.phase = Phase::Ready { since };
+                self.ready.push_back(work.key);
+            }
+            None => self.schedule(&work.key, at),
+        }
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.ready.clear();

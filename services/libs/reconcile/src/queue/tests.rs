@@ -179,6 +179,27 @@ async fn a_run_in_progress_still_answers_after_closing_unless_abandoned() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn postponed_work_keeps_everything_and_comes_up_later_or_when_woken() {
+    let queue = queue();
+    let waiter = {
+        let queue = Arc::clone(&queue);
+        tokio::spawn(async move { queue.wake_and_wait("a", Some("t1".into())).await })
+    };
+    let before = Instant::now();
+    let work = next(&queue).await;
+    queue.postpone(work, Duration::from_secs(2));
+    let work = next(&queue).await;
+    assert_eq!((before.elapsed(), &work.causes[..]), (Duration::from_secs(2), &["t1".to_owned()][..]));
+    queue.postpone(work, Duration::from_secs(2));
+    queue.wake("a", Some("t2".into()));
+    let work = next(&queue).await;
+    assert_eq!((before.elapsed(), work.causes.len()), (Duration::from_secs(2), 2));
+    queue.finish(&work.key, Again::OnWake, &5);
+    assert_eq!(waiter.await.unwrap(), Ok(5));
+    assert_eq!(queue.depth(), Depth::default());
+}
+
 /// What a test does to the queue; keys are 0 to 3.
 #[derive(Clone, Debug)]
 enum Step {
