@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod};
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, LimitRange, Namespace, Node, PersistentVolumeClaim, Pod, ResourceQuota, ServiceAccount,
+};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use mlp_model::labels::SIMULATED_NODE;
 use mlp_tilt::{Broker, Layout, Options, Plane, PlaneError, Progress};
@@ -17,8 +19,7 @@ fn options() -> Options {
 }
 
 fn checkout() -> Layout {
-    Layout::discover(std::path::Path::new(env!("CARGO_MANIFEST_DIR")))
-        .unwrap_or_else(|error| panic!("{error}"))
+    Layout::of_checkout(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
 }
 
 async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
@@ -107,12 +108,86 @@ async fn pods_run_on_simulated_nodes_and_state_survives_a_stop() {
     Plane::stop(&layout, &progress).await.unwrap();
     drop((plane, again));
 
-    let plane = Plane::start(&layout, options(), &progress).await.unwrap();
+    let moved = Options { fresh_ports: true, ..options() };
+    let plane = Plane::start(&layout, moved, &progress).await.unwrap();
     let deployments: Api<Deployment> = Api::default_namespaced(plane.client());
     assert_eq!(deployments.get("web").await.unwrap().spec.unwrap().replicas, Some(3));
     let attached = Plane::attach(&layout).await.unwrap();
     assert_eq!(attached.endpoints(), plane.endpoints());
-    Plane::stop(&layout, &progress).await.unwrap();
+    Plane::wipe(&layout, &progress).await.unwrap();
+    assert!(!state.path().exists() && layout.tools().exists());
+}
+
+#[tokio::test]
+async fn admission_guards_as_in_production() {
+    let state = tempfile::tempdir().unwrap();
+    let layout = checkout().with_state(state.path());
+    let plane = Plane::start(&layout, options(), &Progress::quiet()).await.unwrap();
+    let client = plane.client();
+    let parameters = PatchParams::apply("test");
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "guarded", "labels": {"pod-security.kubernetes.io/enforce": "baseline"}},
+    });
+    namespaces.patch("guarded", &parameters, &Patch::Apply(&namespace)).await.unwrap();
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), "guarded");
+    let quota = json!({
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "team"},
+        "spec": {"hard": {"requests.cpu": "1", "pods": "5"}},
+    });
+    quotas.patch("team", &parameters, &Patch::Apply(&quota)).await.unwrap();
+    let limits: Api<LimitRange> = Api::namespaced(client.clone(), "guarded");
+    let limit = json!({
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "team"},
+        "spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "600m"}}]},
+    });
+    limits.patch("team", &parameters, &Patch::Apply(&limit)).await.unwrap();
+    eventually("an enforced quota", || async {
+        let quota = quotas.get("team").await.unwrap();
+        quota.status.and_then(|status| status.hard).is_some()
+    })
+    .await;
+
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "guarded");
+    eventually("the default service account", || async {
+        accounts.get_opt("default").await.unwrap().is_some()
+    })
+    .await;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "guarded");
+    let pod = |name: &str, privileged: bool| -> Pod {
+        let container = json!({"name": "c", "image": "i:1", "securityContext": {"privileged": privileged}});
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"containers": [container]}}))
+            .unwrap()
+    };
+    let post = PostParams::default();
+    let refusal = async |name: &str, privileged: bool| {
+        pods.create(&post, &pod(name, privileged)).await.unwrap_err().to_string()
+    };
+    assert!(refusal("root", true).await.contains("PodSecurity"));
+    let created = pods.create(&post, &pod("first", false)).await.unwrap();
+    assert_eq!(
+        created.spec.unwrap().containers[0].resources.as_ref().unwrap().requests.as_ref().unwrap()["cpu"].0,
+        "600m"
+    );
+    let refused = refusal("second", false).await;
+    assert!(refused.contains("exceeded quota"), "{refused}");
+
+    let versions = client.list_api_group_resources("admissionregistration.k8s.io/v1").await.unwrap();
+    for kind in ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"] {
+        assert!(versions.resources.iter().any(|resource| resource.kind == kind), "{kind} is not served");
+    }
+    eventually("an audit line on the namespace", || async {
+        let log = std::fs::read_to_string(layout.logs().join("audit.log")).unwrap_or_default();
+        log.contains(r#""resource":"namespaces","namespace":"guarded""#)
+    })
+    .await;
+    Plane::wipe(&layout, &Progress::quiet()).await.unwrap();
 }
 
 #[tokio::test]

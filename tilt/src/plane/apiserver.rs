@@ -48,6 +48,7 @@ fn invocation(site: &Site) -> Result<Invocation, PlaneError> {
         "--audit-log-maxsize=16".into(),
         "--audit-log-maxbackup=1".into(),
         "--audit-log-mode=batch".into(),
+        "--audit-log-batch-max-wait=1s".into(),
         "--kubelet-preferred-address-types=InternalIP,Hostname".into(),
         "--profiling=false".into(),
         "--event-ttl=1h".into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Options, PlaneError};
+use super::{Options, PlaneError, volumes};
 use crate::layout::{Layout, write_private};
 use crate::network::Network;
 use crate::pki::Pki;
@@ -44,6 +44,8 @@ pub(super) struct Invocation {
     pub(super) arguments: Vec<String>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) files: Vec<String>,
+    /// Whether it sees the platform's own folder of volumes.
+    pub(super) volumes: bool,
 }
 
 impl Invocation {
@@ -95,7 +97,13 @@ impl Component {
 
     /// What is to be run, with all files written.
     pub(super) fn spec(&self, site: &Site, program: PathBuf) -> Result<Spec, PlaneError> {
-        let Invocation { arguments, mut environment, files } = (self.invocation)(site)?;
+        let Invocation { mut arguments, mut environment, files, volumes } = (self.invocation)(site)?;
+        let mut program = program;
+        let around = if volumes { volumes::enter(&site.layout, &program)? } else { None };
+        if let Some((first, rest)) = around.as_deref().and_then(<[String]>::split_first) {
+            program = PathBuf::from(first);
+            arguments = rest.iter().cloned().chain(arguments).collect();
+        }
         let digest = Sha256::digest(files.join("\0").as_bytes());
         let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         environment.insert("MLP_CONFIG_DIGEST".into(), digest);

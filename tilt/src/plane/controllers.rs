@@ -55,7 +55,7 @@ fn controller_manager(site: &Site) -> Result<Invocation, PlaneError> {
         "--terminated-pod-gc-threshold=500".into(),
     ]);
     arguments.extend(WORKERS.map(|(flag, count)| format!("--{flag}={count}")));
-    Ok(Invocation::new(arguments))
+    Ok(Invocation { volumes: true, ..Invocation::new(arguments) })
 }
 
 fn scheduler(site: &Site) -> Result<Invocation, PlaneError> {

@@ -16,6 +16,7 @@ mod options;
 mod start;
 mod status;
 mod telemetry;
+pub mod volumes;
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -140,6 +141,15 @@ impl Plane {
             result = result.and(stopped.await);
         }
         Ok(result?)
+    }
+
+    /// Stops the plane and removes its state; the cache of tools stays.
+    ///
+    /// # Errors
+    /// As [`Plane::stop`], or a file cannot be removed.
+    pub async fn wipe(layout: &Layout, progress: &Progress) -> Result<(), PlaneError> {
+        Self::stop(layout, progress).await?;
+        Ok(layout.wipe()?)
     }
 
     /// The administrator's client.
