@@ -1,3 +1,9 @@
-//! Argo CD Applications: rendered from git, applied, pruned, healed.
+//! The gitops-sync service.
 
-fn main() {}
+use std::process::ExitCode;
+
+use mlp_gitops_sync::{app, domain};
+
+fn main() -> ExitCode {
+    mlp_host::run(domain::SERVICE, app::run)
+}

@@ -20,3 +20,6 @@ pub mod project;
 pub mod request;
 pub mod statement;
 pub mod status;
+
+/// The service's name: its field manager, ServiceAccount and Lease.
+pub const SERVICE: &str = "gitops-sync";

@@ -136,7 +136,8 @@ fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
     if picture.sync() != SyncWord::OutOfSync {
         return Step::Idle;
     }
-    if !picture.has_changes() && !(policy.prune && request.pruning.allowed) {
+    let prunable = policy.prune && request.pruning.allowed && picture.has_prunable();
+    if !picture.has_changes() && !prunable {
         return Step::Idle;
     }
     if picture.items.is_empty() && !policy.allow_empty {
@@ -210,6 +211,15 @@ fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
         sync_result: Some(result),
         ..Default::default()
     }
+}
+
+/// The revision that an operation by hand asks for, in place of the spec's: of the one under way,
+/// else of the one that waits.
+pub fn pinned<'a>(status: &'a ApplicationStatus, asked: Option<&'a Operation>) -> Option<&'a str> {
+    let by_hand = |operation: &Operation| !operation.initiated_by.as_ref().is_some_and(|by| by.automated);
+    let running = status.operation_state.as_ref().filter(|state| state.phase == RUNNING);
+    let operation = running.map(|state| &state.operation).or(asked).filter(|operation| by_hand(operation))?;
+    operation.sync.as_ref()?.revision.as_deref().filter(|revision| !revision.is_empty())
 }
 
 /// Whether the operation may delete what left git.

@@ -97,6 +97,11 @@ impl Picture {
         self.items.iter().any(|item| item.presence != Presence::Synced)
     }
 
+    /// Whether something that left git can be deleted.
+    pub fn has_prunable(&self) -> bool {
+        self.extras.iter().any(|extra| extra.options.prune && !extra.deleting)
+    }
+
     /// Health of the whole.
     pub fn health(&self) -> Level {
         let live = |item: &&Item| !matches!(item.presence, Presence::Missing | Presence::KindMissing);

@@ -1,0 +1,4 @@
+//! Applications over gRPC: [`service`] translates, calls, translates; [`convert`] holds the translations.
+
+mod convert;
+pub mod service;

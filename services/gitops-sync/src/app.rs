@@ -1,0 +1,144 @@
+//! The composition root: what is made, what runs, and in which order it ends.
+//!
+//! Every replica serves gRPC; the leader alone reconciles, watches and consumes. They stop after the
+//! last call was answered, then the connection to the broker is drained.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Api;
+use mlp_bus::{Bus, BusOptions, Relay, Topology};
+use mlp_crds::Application;
+use mlp_host::grpc::Objects;
+use mlp_host::lease::Leadership;
+use mlp_host::{BoxError, Host, telemetry};
+use mlp_proto::gitops::api::v1::gitops_service_server::GitopsServiceServer;
+use mlp_reconcile::{Controller, Options, Trigger, WriteCounter, watcher};
+use tonic::service::Routes;
+
+use crate::api::service::Applications;
+use crate::config::Config;
+use crate::domain::SERVICE;
+use crate::events::consume::{CONSUMERS, WakeApplications};
+use crate::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
+use crate::store::Repositories;
+
+/// How long closing the connection to the broker may take.
+const BUS_DRAIN: Duration = Duration::from_secs(3);
+/// The longest time one look may take; a sync of many objects is cut here and goes on after.
+const DEADLINE: Duration = Duration::from_secs(180);
+/// Field manager of what callers ask for over gRPC: theirs, not the reconciler's.
+const API_MANAGER: &str = "gitops-sync-api";
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting: the broker, the streams, the cache folder, the gRPC address.
+pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
+    let bus = Bus::connect(bus_options(&config)).await?;
+    bus.ensure_streams(&topology(&config)?.streams).await?;
+    let repositories = Repositories::new(config.repositories());
+    let repositories =
+        repositories.map_err(|error| format!("--cache-dir {}: {error}", config.cache_dir.display()))?;
+    let (client, _writes) = WriteCounter::wrap(host.kube());
+
+    let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
+    let service = Applications::new(objects, client.clone(), host.authorizer(), API_MANAGER);
+    host.serve_grpc(Routes::new(GitopsServiceServer::new(service)), mlp_proto::DESCRIPTOR_SET).await?;
+
+    let broker = bus.clone();
+    host.readiness("broker", move || {
+        if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
+    });
+
+    let repositories = Arc::new(repositories);
+    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, repositories };
+    let elector = host.elector(SERVICE);
+    host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
+
+    let code = host.run(|| async {}).await;
+    bus.drain(BUS_DRAIN).await;
+    Ok(code)
+}
+
+/// What the leader works with.
+#[derive(Clone)]
+struct Leader {
+    config: Config,
+    host: Host,
+    bus: Bus,
+    client: kube::Client,
+    repositories: Arc<Repositories>,
+}
+
+impl Leader {
+    /// Reconciles, watches what was applied and wakes Applications on others' facts, until leadership
+    /// ends.
+    async fn lead(self, leadership: Leadership) -> Result<(), BoxError> {
+        let Self { config, host, bus, client, repositories } = self;
+        let topology = topology(&config)?;
+        let all = Api::<Application>::all(client.clone());
+        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config));
+        let control_namespace = &config.host.namespace;
+        let (controller, caches) = watches(controller, &client, control_namespace);
+        let applications = controller.handle();
+        let (asks, watcher) = watcher_pair(client.clone(), control_namespace, applications.clone());
+        let wakes = caches.wakes(applications.clone());
+        let reconciler = ApplicationReconciler::new(Parts {
+            client,
+            applications: applications.clone(),
+            caches,
+            repositories,
+            limits: config.repositories().limits,
+            watches: asks,
+            relay: Relay::new(bus.publisher()),
+        });
+        host.readiness("caches", move || match applications.unsynced().as_slice() {
+            [] => Ok(()),
+            missing => Err(format!("not listed yet: {}", missing.join(", "))),
+        });
+
+        let stop = leadership.token().clone();
+        let [team, provision] = CONSUMERS.map(|durable| {
+            let (topology, bus, handler, stop) =
+                (&topology, bus.clone(), WakeApplications::clone(&wakes), stop.clone());
+            async move { Ok::<_, BoxError>(bus.consume(topology.consumer(durable)?, handler, stop).await?) }
+        });
+        let control = async {
+            tokio::join!(controller.run(reconciler, stop.clone()), watcher.run(stop.clone()));
+            Ok(())
+        };
+        tokio::try_join!(control, team, provision).map(|_| ())
+    }
+}
+
+/// Streams and consumers as built in; the broker is one server locally and three elsewhere.
+fn topology(config: &Config) -> Result<Topology, BoxError> {
+    let replicas = if config.host.environment.uses_aws() { 3 } else { 1 };
+    Ok(Topology::builtin()?.with_replicas(replicas))
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        workers: config.workers.get(),
+        resync: config.resync,
+        deadline: DEADLINE,
+        // Only this service writes an Application's status; `operation` counts as a change of spec.
+        trigger: Trigger::SpecOrMetadata,
+        emit_root: Some(|flow, name| {
+            telemetry::emit_root(flow, name, &[]);
+        }),
+        ..Options::default()
+    }
+}
+
+fn bus_options(config: &Config) -> BusOptions {
+    BusOptions {
+        servers: config.host.nats_servers(),
+        credentials: config.host.nats_creds.clone(),
+        tls_ca: config.host.nats_ca.clone(),
+        client_name: SERVICE.to_owned(),
+        ..BusOptions::default()
+    }
+}

@@ -1,0 +1,61 @@
+//! What the service takes beside the host's own keys.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mlp_host::HostArgs;
+use mlp_host::config::duration;
+
+use crate::domain::manifest::Limits;
+use crate::store;
+
+/// Makes the cluster agree with git, as Argo CD's Applications say, and keeps it so.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "gitops-sync", version)]
+pub struct Config {
+    /// What every service takes
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Applications worked on at the same time
+    #[arg(long, env = "MLP_WORKERS", value_name = "COUNT", default_value = "8")]
+    pub workers: NonZeroUsize,
+    /// Every application is looked at again after this time, whatever happened or not
+    #[arg(long, env = "MLP_RESYNC", value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub resync: Duration,
+    /// How often a repository is asked for new commits; up to a tenth more, different for each
+    #[arg(long, env = "MLP_REPOSITORY_INTERVAL", value_name = "TIME", default_value = "180s", value_parser = duration)]
+    pub repository_interval: Duration,
+    /// Longest time that one look at a repository may take
+    #[arg(long, env = "MLP_REPOSITORY_DEADLINE", value_name = "TIME", default_value = "50s", value_parser = duration)]
+    pub repository_deadline: Duration,
+    /// Read file:// repositories: whoever writes an Application then reads any repository of this machine
+    #[arg(long, env = "MLP_ALLOW_FILE_REPOSITORIES")]
+    pub allow_file_repositories: bool,
+    /// Folder for mirrors of repositories; may be lost at any time
+    #[arg(long, env = "MLP_CACHE_DIR", value_name = "FOLDER", default_value = "/var/cache/mlp/gitops-sync")]
+    pub cache_dir: PathBuf,
+    /// Bytes that all mirrors may take together
+    #[arg(long, env = "MLP_CACHE_BYTES", value_name = "BYTES", default_value = "2147483648")]
+    pub cache_bytes: u64,
+}
+
+impl Config {
+    /// How repositories are kept.
+    pub fn repositories(&self) -> store::Options {
+        store::Options {
+            folder: self.cache_dir.clone(),
+            interval: self.repository_interval,
+            allow_files: self.allow_file_repositories,
+            max_bytes: self.cache_bytes,
+            deadline: self.repository_deadline,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl AsRef<HostArgs> for Config {
+    fn as_ref(&self) -> &HostArgs {
+        &self.host
+    }
+}

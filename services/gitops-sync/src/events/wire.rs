@@ -1,0 +1,116 @@
+//! Statements as the messages of `mlp.gitops.events.v1`.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use mlp_crds::Application;
+use mlp_crds::argocd::{ApplicationStatus, ResourceStatus};
+use mlp_proto::common::v1 as common;
+use mlp_proto::gitops::events::v1 as proto;
+
+/// Objects named in one message.
+const OBJECTS: usize = 200;
+
+pub(crate) fn synced(
+    application: &Application,
+    status: &ApplicationStatus,
+    team: String,
+) -> proto::ApplicationSynced {
+    let state = status.operation_state.as_ref();
+    let automated =
+        state.and_then(|state| state.operation.initiated_by.as_ref()).is_some_and(|by| by.automated);
+    proto::ApplicationSynced {
+        team,
+        namespace: application.namespace().unwrap_or_default(),
+        name: application.name_any(),
+        uid: application.uid().unwrap_or_default(),
+        generation: application.metadata.generation.unwrap_or_default(),
+        project: application.spec.project.clone(),
+        repo_url: repo_url(application),
+        revision: revision(status),
+        destination_namespace: application.spec.destination.namespace.clone().unwrap_or_default(),
+        resources: status.resources.iter().take(OBJECTS).map(resource).collect(),
+        resource_count: i32::try_from(status.resources.len()).unwrap_or(i32::MAX),
+        automated,
+        started_at: state.and_then(|state| timestamp(state.started_at.as_deref())),
+        finished_at: state.and_then(|state| timestamp(state.finished_at.as_deref())),
+    }
+}
+
+pub(crate) fn failed(
+    application: &Application,
+    status: &ApplicationStatus,
+    team: String,
+    reason: &str,
+    message: &str,
+) -> proto::SyncFailed {
+    proto::SyncFailed {
+        team,
+        namespace: application.namespace().unwrap_or_default(),
+        name: application.name_any(),
+        uid: application.uid().unwrap_or_default(),
+        generation: application.metadata.generation.unwrap_or_default(),
+        project: application.spec.project.clone(),
+        repo_url: repo_url(application),
+        revision: revision(status),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+pub(crate) fn health_changed(
+    application: &Application,
+    status: &ApplicationStatus,
+    team: String,
+    previous: Option<&str>,
+    current: &str,
+) -> proto::ApplicationHealthChanged {
+    let message = status.health.as_ref().and_then(|health| health.message.clone());
+    proto::ApplicationHealthChanged {
+        team,
+        namespace: application.namespace().unwrap_or_default(),
+        name: application.name_any(),
+        uid: application.uid().unwrap_or_default(),
+        generation: application.metadata.generation.unwrap_or_default(),
+        previous: previous.map_or(common::Health::Unspecified, health).into(),
+        current: health(current).into(),
+        message: message.unwrap_or_default(),
+        revision: revision(status),
+    }
+}
+
+/// Argo CD's word as the contract's value.
+pub(crate) fn health(word: &str) -> common::Health {
+    common::Health::from_str_name(&format!("HEALTH_{}", word.to_uppercase()))
+        .unwrap_or(common::Health::Unknown)
+}
+
+/// An object of the status as a reference.
+pub(crate) fn resource(resource: &ResourceStatus) -> common::ResourceRef {
+    common::ResourceRef {
+        group: resource.group.clone(),
+        version: resource.version.clone(),
+        kind: resource.kind.clone(),
+        namespace: resource.namespace.clone(),
+        name: resource.name.clone(),
+        ..Default::default()
+    }
+}
+
+/// RFC 3339 text as the contract's time.
+pub(crate) fn timestamp(text: Option<&str>) -> Option<prost_types::Timestamp> {
+    let time: Timestamp = text?.parse().ok()?;
+    Some(prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() })
+}
+
+/// Credentials never enter a message, whatever the spec holds.
+pub(crate) fn repo_url(application: &Application) -> String {
+    let url = application.spec.source.as_ref().map(|source| source.repo_url.clone()).unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    format!("{scheme}://{host}/{path}")
+}
+
+fn revision(status: &ApplicationStatus) -> String {
+    status.sync.as_ref().and_then(|sync| sync.revision.clone()).unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! Which kinds the API server serves, remembered for a while.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
+use kube::Client;
+use kube::core::ApiResource;
+
+use crate::domain::identity::{ObjectId, split_api_version};
+use crate::error::Error;
+
+/// How long an answer counts.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long "there is no such kind" counts: a definition may be installed at any time.
+const FRESH_ABSENCE: Duration = Duration::from_secs(1);
+/// Group versions remembered.
+const REMEMBERED: usize = 256;
+
+/// One kind that is served.
+#[derive(Clone, Debug)]
+pub(super) struct Kind {
+    pub(super) resource: ApiResource,
+    pub(super) namespaced: bool,
+}
+
+/// The kinds of one group version, and when they were asked for.
+type Answer = (Instant, Vec<APIResource>);
+
+pub(super) struct Kinds {
+    client: Client,
+    known: Mutex<HashMap<String, Answer>>,
+}
+
+impl Kinds {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, known: Mutex::default() }
+    }
+
+    /// The kind of an object, or none where it is not served.
+    pub(super) async fn find(&self, id: &ObjectId) -> Result<Option<Kind>, Error> {
+        let api_version = id.api_version();
+        if let Some(kind) = self.remembered(&api_version, &id.kind) {
+            return Ok(kind);
+        }
+        let listed = if id.group.is_empty() {
+            self.client.list_core_api_resources(&id.version).await
+        } else {
+            self.client.list_api_group_resources(&api_version).await
+        };
+        let resources = match listed {
+            Ok(list) => list.resources,
+            Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+            Err(source) => return Err(Error::call(format!("ask for the kinds of {api_version}"), source)),
+        };
+        let kind = pick(&api_version, &resources, &id.kind);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(api_version, (Instant::now(), resources));
+        Ok(kind)
+    }
+
+    /// An answer that still counts: outer none means that the server is to be asked.
+    fn remembered(&self, api_version: &str, kind: &str) -> Option<Option<Kind>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, resources) = known.get(api_version)?;
+        let found = pick(api_version, resources, kind);
+        let fresh = if found.is_some() { FRESH } else { FRESH_ABSENCE };
+        (at.elapsed() < fresh).then_some(found)
+    }
+}
+
+fn pick(api_version: &str, resources: &[APIResource], kind: &str) -> Option<Kind> {
+    let found = resources.iter().find(|resource| resource.kind == kind && !resource.name.contains('/'))?;
+    let (group, version) = split_api_version(api_version);
+    let resource = ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        plural: found.name.clone(),
+    };
+    Some(Kind { resource, namespaced: found.namespaced })
+}

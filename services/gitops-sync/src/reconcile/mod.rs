@@ -1,0 +1,197 @@
+//! One look at one Application: validate, render, observe, decide, apply, report.
+//!
+//! [`render`] reads git, [`observe`] lists what is live, `domain::operation` decides, [`apply`] makes the
+//! calls, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
+//! objects change. An Application that is as git says costs reads only.
+
+mod apply;
+mod kinds;
+mod observe;
+mod remove;
+mod render;
+mod report;
+mod simulated;
+mod tenancy;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use mlp_bus::Relay;
+use mlp_crds::Application;
+use mlp_crds::argocd::OperationState;
+use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler};
+
+use crate::domain::manifest::Limits;
+use crate::domain::operation::{self, Situation, Step};
+use crate::domain::request::{self, Request};
+use crate::domain::status::{Fault, INVALID_SPEC, Outcome, SYNC, images};
+use crate::error::Error;
+use crate::store::Repositories;
+use kinds::Kinds;
+use observe::Verdicts;
+use report::REFRESH;
+
+pub use tenancy::{Caches, watches};
+pub use watch::{Watcher, Watches, pair as watcher_pair};
+
+/// When an operation under way is looked at again; watches are usually quicker.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+
+/// What the reconciler works with.
+pub struct Parts {
+    /// The client; counts writes.
+    pub client: kube::Client,
+    /// The controller's handle, for its cache.
+    pub applications: Handle<Application>,
+    /// Caches of namespaces, teams, projects and records.
+    pub caches: Caches,
+    /// Git.
+    pub repositories: Arc<Repositories>,
+    /// Bounds of one Application.
+    pub limits: Limits,
+    /// Asks for watches of applied kinds.
+    pub watches: Watches,
+    /// Publishes facts.
+    pub relay: Relay,
+}
+
+/// Makes the cluster agree with one Application at a time.
+pub struct ApplicationReconciler {
+    client: kube::Client,
+    applications: Handle<Application>,
+    caches: Caches,
+    repositories: Arc<Repositories>,
+    limits: Limits,
+    watches: Watches,
+    relay: Relay,
+    kinds: Kinds,
+    verdicts: Verdicts,
+}
+
+/// What a look leads to, besides the status.
+struct Looked {
+    outcome: Outcome,
+    request: Option<Request>,
+    next: Duration,
+}
+
+impl ApplicationReconciler {
+    /// A reconciler from its parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { client, applications, caches, repositories, limits, watches, relay } = parts;
+        let kinds = Kinds::new(client.clone());
+        let verdicts = Verdicts::default();
+        Self { client, applications, caches, repositories, limits, watches, relay, kinds, verdicts }
+    }
+
+    /// Looks, and syncs where that is due. The Application is replaced by its newer version when the
+    /// start of an operation was written.
+    async fn look(&self, application: &mut Arc<Application>) -> Result<Looked, Error> {
+        let status = application.status.clone().unwrap_or_default();
+        let operation = status.operation_state.clone();
+        let fault = |faults: Vec<Fault>, request: Option<Request>, next: Duration| Looked {
+            outcome: Outcome { faults, operation: operation.clone(), ..Outcome::default() },
+            request,
+            next,
+        };
+        let request = match request::validate(&application.spec) {
+            Ok(request) => request,
+            Err(refusals) => {
+                let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+                return Ok(fault(vec![Fault::new(INVALID_SPEC, words.join("; "))], None, Duration::MAX));
+            }
+        };
+        let poll = self.repositories.poll(&request.repository);
+        let permission = match self.permission(application, &request) {
+            Ok(permission) => permission,
+            Err(refused) => return Ok(fault(vec![refused], Some(request), poll)),
+        };
+        let asked = application.operation.clone();
+        let fresh = application.annotations().contains_key(REFRESH) || asked.is_some();
+        let revision = operation::pinned(&status, asked.as_ref()).unwrap_or(&request.revision).to_owned();
+        let rendered = match self.render(application, &request, &permission, &revision, fresh).await? {
+            Ok(rendered) => rendered,
+            Err(unread) => return Ok(fault(vec![unread], Some(request), poll)),
+        };
+        let mut picture = self.observe(application, &request, &rendered).await?;
+        let mut outcome = Outcome {
+            images: images(rendered.desired.iter().map(|desired| &desired.object)),
+            simulated: self.simulated(&rendered.desired).await?,
+            operation,
+            ..Outcome::default()
+        };
+        outcome.faults.extend(
+            picture.gaps.iter().map(|gap| Fault::new(crate::domain::status::COMPARISON, gap.clone())),
+        );
+        let now = Timestamp::now();
+        let situation =
+            Situation { request: &request, status: &status, asked: asked.as_ref(), picture: &picture, now };
+        let mut next = poll;
+        match operation::next(situation) {
+            Step::Idle => {}
+            Step::Blocked(message) => outcome.faults.push(Fault::new(SYNC, message)),
+            Step::Wait(due) => next = next.min(until(due, now)),
+            Step::Refuse(state) => outcome.operation = Some(state),
+            Step::Run(mut state) => {
+                outcome.operation = Some(state.clone());
+                outcome.picture = Some(picture.clone());
+                // The intent is recorded before the first effect: what is applied is found again.
+                *application = self.report(Arc::clone(application), &outcome, Some(request.history)).await?;
+                tracing::info!(revision = picture.revision, "syncing");
+                self.carry_out(&request, &rendered.desired, &mut picture, &mut state).await?;
+                next = next.min(pause(&state, &request));
+                outcome.operation = Some(state);
+            }
+        }
+        outcome.picture = Some(picture);
+        Ok(Looked { outcome, request: Some(request), next })
+    }
+}
+
+impl Reconciler<Application> for ApplicationReconciler {
+    type Error = Error;
+
+    async fn reconcile(&self, application: Arc<Application>) -> Result<Next, Error> {
+        let key = ObjectRef::from_obj(&*application);
+        self.drop_records(&key, application.uid().as_deref()).await?;
+        if application.metadata.deletion_timestamp.is_some() {
+            return self.remove(application).await;
+        }
+        let mut application = application;
+        let looked = self.look(&mut application).await?;
+        let history = looked.request.as_ref().map(|request| request.history);
+        let application = self.report(application, &looked.outcome, history).await?;
+        let taken = application.operation.is_some()
+            && looked
+                .outcome
+                .operation
+                .as_ref()
+                .is_some_and(|state| Some(&state.operation) == application.operation.as_ref());
+        let refreshed = application.annotations().contains_key(REFRESH);
+        if taken || refreshed {
+            self.take_off(&application, taken, refreshed).await?;
+        }
+        Ok(if looked.next == Duration::MAX { Next::Done } else { Next::After(looked.next) })
+    }
+
+    async fn absent(&self, key: &ObjectRef<Application>) -> Result<(), Error> {
+        self.drop_records(key, None).await
+    }
+}
+
+fn until(due: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default().max(Duration::from_millis(100))
+}
+
+/// When an operation is looked at again after this look.
+fn pause(state: &OperationState, request: &Request) -> Duration {
+    match (state.phase.as_str(), &state.finished_at) {
+        (operation::RUNNING, None) => UNDER_WAY,
+        (operation::RUNNING, Some(_)) => request.retry.first.min(request.retry.longest),
+        // Deletions under way, and a revision asked for by hand, are compared anew.
+        _ => UNDER_WAY,
+    }
+}

@@ -1,0 +1,219 @@
+//! What is live: one list per kind and namespace, compared with what is wanted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use kube::Api;
+use kube::api::{DynamicObject, ListParams};
+use mlp_crds::Application;
+use mlp_model::{Class, Classified as _};
+use serde_json::Value;
+
+use super::ApplicationReconciler;
+use super::kinds::Kind;
+use super::render::{Desired, Rendered, defined_kind};
+use crate::domain::compare::{comparable, differences, digest};
+use crate::domain::health;
+use crate::domain::identity::{ObjectId, Owner, owner};
+use crate::domain::object_options::ObjectOptions;
+use crate::domain::order;
+use crate::domain::picture::{Extra, Item, Picture, Presence};
+use crate::domain::request::Request;
+use crate::error::Error;
+
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+/// Verdicts remembered; beyond it all are forgotten and asked again.
+const VERDICTS: usize = 50_000;
+
+/// Whether a manifest and a live object agree, by their digests.
+#[derive(Default)]
+pub(super) struct Verdicts(Mutex<HashMap<(u64, u64), bool>>);
+
+impl Verdicts {
+    fn get(&self, key: (u64, u64)) -> Option<bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    }
+
+    pub(super) fn remember(&self, key: (u64, u64), same: bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= VERDICTS {
+            all.clear();
+        }
+        all.insert(key, same);
+    }
+}
+
+/// Group, kind and namespace (empty: the cluster): what one list shows.
+type Place = (String, String, String);
+
+impl ApplicationReconciler {
+    /// Lists what is live and compares.
+    pub(super) async fn observe(
+        &self,
+        application: &Application,
+        request: &Request,
+        rendered: &Rendered,
+    ) -> Result<Picture, Error> {
+        let mut picture = Picture { revision: rendered.revision.clone(), ..Picture::default() };
+        let live = self.live(application, &rendered.desired, &mut picture.gaps).await?;
+        let instance = self.instance(application);
+        for desired in &rendered.desired {
+            let found = live.iter().find(|(id, _)| id.same_object(&desired.id)).map(|(_, object)| object);
+            let presence = self.presence(desired, found, request, &instance, &mut picture.gaps).await?;
+            let health = found.and_then(|object| health::of(&desired.id, object));
+            picture.items.push(Item { id: desired.id.clone(), options: desired.options, presence, health });
+        }
+        picture.extras = extras(&live, &rendered.desired, &instance);
+        let entries: Vec<_> = picture.items.iter().map(|item| (&item.id, item.options.wave)).collect();
+        picture.stages = order::stages(&entries, |index| {
+            let desired = rendered.desired.get(index)?;
+            defined_kind(&desired.id, &desired.object)
+        });
+        Ok(picture)
+    }
+
+    /// Lists every kind and namespace that is wanted now or was applied before. What cannot be listed
+    /// is a gap: nothing is deleted while there is one.
+    pub(super) async fn live(
+        &self,
+        application: &Application,
+        desired: &[Desired],
+        gaps: &mut Vec<String>,
+    ) -> Result<Vec<(ObjectId, Value)>, Error> {
+        let mut places: BTreeMap<Place, Kind> = BTreeMap::new();
+        for wanted in desired {
+            if let Some(kind) = &wanted.kind {
+                places.insert(place(kind, &wanted.id.namespace), kind.clone());
+            }
+        }
+        for id in inventory(application) {
+            if let Some(kind) = self.kinds.find(&id).await? {
+                places.insert(place(&kind, &id.namespace), kind);
+            }
+        }
+        let mut all = Vec::new();
+        for ((_, _, namespace), kind) in places {
+            self.watches.ensure(&kind.resource);
+            match self.list(&kind, &namespace).await {
+                Ok(objects) => all.extend(objects),
+                Err(error) if error.class() == Class::Transient => return Err(error),
+                Err(error) => gaps.push(error.to_string()),
+            }
+        }
+        Ok(all)
+    }
+
+    async fn list(&self, kind: &Kind, namespace: &str) -> Result<Vec<(ObjectId, Value)>, Error> {
+        let api = self.api(kind, namespace);
+        let (mut params, mut found) = (ListParams::default().limit(PAGE), Vec::new());
+        loop {
+            let page = api.list(&params).await;
+            let action = || format!("list {} in {namespace}", kind.resource.plural);
+            let page = page.map_err(|source| Error::call(action(), source))?;
+            found.extend(page.items.into_iter().filter_map(|object| as_value(kind, object)));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    async fn presence(
+        &self,
+        desired: &Desired,
+        live: Option<&Value>,
+        request: &Request,
+        instance: &str,
+        gaps: &mut Vec<String>,
+    ) -> Result<Presence, Error> {
+        let Some(kind) = &desired.kind else { return Ok(Presence::KindMissing) };
+        let Some(live) = live else { return Ok(Presence::Missing) };
+        if let Owner::Instance(other) = owner(live)
+            && other != instance
+            && self.is_application(&other)
+        {
+            return Ok(Presence::Foreign(other));
+        }
+        let before = comparable(&desired.id, live, &request.ignored);
+        let key = (digest(&desired.object), digest(&before));
+        if let Some(same) = self.verdicts.get(key) {
+            return Ok(if same { Presence::Synced } else { Presence::Modified });
+        }
+        let after = match self.patch(desired, kind, true).await {
+            Ok(object) => comparable(&desired.id, &object, &request.ignored),
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            // A write would meet the same refusal, and say so in the operation.
+            Err(error) if error.class() == Class::Terminal => return Ok(Presence::Modified),
+            Err(error) => {
+                gaps.push(error.to_string());
+                return Ok(Presence::Modified);
+            }
+        };
+        let same = before == after;
+        if !same {
+            tracing::info!(object = %desired.id, fields = ?differences(&before, &after, 5), "object differs from git");
+        }
+        self.verdicts.remember(key, same);
+        Ok(if same { Presence::Synced } else { Presence::Modified })
+    }
+
+    /// Whether an Application of this instance name exists. Objects of one that is gone may be taken.
+    fn is_application(&self, instance: &str) -> bool {
+        let all =
+            self.applications.store().state_filter(|application| self.instance(application) == instance);
+        !all.is_empty()
+    }
+
+    pub(super) fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
+        match namespace {
+            "" => Api::all_with(self.client.clone(), &kind.resource),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &kind.resource),
+        }
+    }
+}
+
+fn place(kind: &Kind, namespace: &str) -> Place {
+    let namespace = if kind.namespaced { namespace } else { "" };
+    (kind.resource.group.clone(), kind.resource.kind.clone(), namespace.to_owned())
+}
+
+/// What the Application was last said to have.
+fn inventory(application: &Application) -> BTreeSet<ObjectId> {
+    let resources = application.status.iter().flat_map(|status| &status.resources);
+    let ids = resources.map(|resource| ObjectId {
+        group: resource.group.clone(),
+        version: resource.version.clone(),
+        kind: resource.kind.clone(),
+        namespace: resource.namespace.clone(),
+        // One list per kind and namespace: names do not count here.
+        name: String::new(),
+    });
+    ids.collect()
+}
+
+/// A listed object as JSON, without the field managers that nobody here reads.
+pub(super) fn as_value(kind: &Kind, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
+    object.metadata.managed_fields = None;
+    let mut value = serde_json::to_value(object).ok()?;
+    value["apiVersion"] = kind.resource.api_version.clone().into();
+    value["kind"] = kind.resource.kind.clone().into();
+    Some((ObjectId::of(&value)?, value))
+}
+
+fn extras(live: &[(ObjectId, Value)], desired: &[Desired], instance: &str) -> Vec<Extra> {
+    let ours = live.iter().filter(|(_, object)| owner(object) == Owner::Instance(instance.to_owned()));
+    let left = ours.filter(|(id, _)| !desired.iter().any(|wanted| wanted.id.same_object(id)));
+    left.map(|(id, object)| Extra {
+        id: id.clone(),
+        // An object whose options cannot be read is kept rather than deleted.
+        options: ObjectOptions::read(object).unwrap_or(ObjectOptions {
+            prune: false,
+            delete: false,
+            ..ObjectOptions::default()
+        }),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+        health: health::of(id, object),
+    })
+    .collect()
+}

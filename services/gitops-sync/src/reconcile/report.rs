@@ -1,0 +1,167 @@
+//! What is said about an Application: its status as Argo CD writes it, and the facts that follow, in
+//! the outbox of the companion record.
+//!
+//! The record is written first: a crash between the two leaves a status that leads to the same
+//! statement, which the record then knows.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use mlp_crds::argocd::ApplicationStatus;
+use mlp_crds::{Application, ApplicationRecord, ApplicationRecordSpec};
+use mlp_model::labels;
+use mlp_reconcile::conditions::{Finding, SIMULATED};
+use mlp_reconcile::{StatusOutbox, conditions, status};
+use serde_json::{Value, json};
+
+use super::ApplicationReconciler;
+use crate::domain::SERVICE;
+use crate::domain::statement;
+use crate::domain::status::{Outcome, build};
+use crate::error::Error;
+use crate::events::publish;
+
+/// The annotation that asks for a look at the repository now.
+pub(super) const REFRESH: &str = "argocd.argoproj.io/refresh";
+/// History kept where the spec could not be read.
+const HISTORY: usize = 10;
+
+impl ApplicationReconciler {
+    /// Writes what was found, where it differs from what is written; returns the Application as it is
+    /// now.
+    pub(super) async fn report(
+        &self,
+        application: Arc<Application>,
+        outcome: &Outcome,
+        history: Option<usize>,
+    ) -> Result<Arc<Application>, Error> {
+        let now = Timestamp::now();
+        let previous = application.status.clone().unwrap_or_default();
+        let next = build(&application.spec, &previous, outcome, history.unwrap_or(HISTORY), now);
+        self.state(&application, &next, outcome, now).await?;
+        let api = self.namespaced(&application);
+        Ok(status::write(&api, SERVICE, application, &next).await?)
+    }
+
+    /// Moves the record on, states what follows, and publishes it.
+    async fn state(
+        &self,
+        application: &Application,
+        next: &ApplicationStatus,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let record = self.record(application).await?;
+        let mut stated = record.status.clone().unwrap_or_default();
+        let generation = application.metadata.generation.unwrap_or_default();
+        let statements = statement::advance(&mut stated, next, generation);
+        simulated(&mut stated.conditions, outcome.simulated, generation, now);
+        let cause = mlp_reconcile::current_traceparent();
+        for statement in &statements {
+            let team = self.team(application);
+            let draft = publish::draft(statement, application, next, team);
+            if let Err(full) = stated.outbox.record(draft, now.to_string(), cause.clone()) {
+                self.publish(&record).await?;
+                return Err(full.into());
+            }
+        }
+        let api = self.records(application);
+        let record = status::write(&api, SERVICE, Arc::new(record), &stated).await?;
+        self.publish(&record).await
+    }
+
+    /// The Application's record, made where there is none.
+    async fn record(&self, application: &Application) -> Result<ApplicationRecord, Error> {
+        let (namespace, uid) =
+            (application.namespace().unwrap_or_default(), application.uid().unwrap_or_default());
+        if let Some(record) = self.caches.record(&namespace, &uid) {
+            return Ok(record);
+        }
+        let api = self.records(application);
+        let action = || format!("make ApplicationRecord {uid}");
+        let existing = api.get_opt(&uid).await.map_err(|source| Error::call(action(), source))?;
+        if let Some(record) = existing {
+            return Ok(record);
+        }
+        let spec = ApplicationRecordSpec { name: application.name_any(), uid: uid.clone() };
+        let mut record = ApplicationRecord::new(&uid, spec);
+        record.labels_mut().insert(labels::MANAGED_BY.into(), SERVICE.into());
+        let params = PostParams { field_manager: Some(SERVICE.into()), ..PostParams::default() };
+        api.create(&params, &record).await.map_err(|source| Error::call(action(), source))
+    }
+
+    async fn publish(&self, record: &ApplicationRecord) -> Result<(), Error> {
+        if record.status.as_ref().is_none_or(|status| status.outbox.pending.is_empty()) {
+            return Ok(());
+        }
+        let api = Api::namespaced(self.client.clone(), &record.namespace().unwrap_or_default());
+        let outbox = StatusOutbox::of(api, SERVICE, record)?;
+        self.relay.flush(&outbox).await?;
+        Ok(())
+    }
+
+    /// Takes what was asked for off the Application: the operation once its state is written, and the
+    /// refresh annotation once the repository was asked.
+    pub(super) async fn take_off(
+        &self,
+        application: &Application,
+        operation: bool,
+        refresh: bool,
+    ) -> Result<(), Error> {
+        let mut body = json!({"metadata": {"resourceVersion": application.resource_version()}});
+        if operation {
+            body["operation"] = Value::Null;
+        }
+        if refresh {
+            body["metadata"]["annotations"] = json!({REFRESH: null});
+        }
+        let params = PatchParams { field_manager: Some(SERVICE.into()), ..PatchParams::default() };
+        let name = application.name_any();
+        let patched = self.namespaced(application).patch(&name, &params, &Patch::Merge(&body)).await;
+        patched
+            .map(|_| ())
+            .map_err(|source| Error::call(format!("take what was asked for off Application {name}"), source))
+    }
+
+    fn records(&self, application: &Application) -> Api<ApplicationRecord> {
+        Api::namespaced(self.client.clone(), &application.namespace().unwrap_or_default())
+    }
+
+    /// The team that an Application's facts concern: that of its destination, else of its own
+    /// namespace, else the platform.
+    fn team(&self, application: &Application) -> String {
+        use crate::domain::project::Tenant;
+        let own = application.namespace().unwrap_or_default();
+        let destination = application.spec.destination.namespace.clone().unwrap_or_default();
+        let teams = [destination, own].into_iter().filter_map(|name| match self.caches.tenant(&name) {
+            Some(Tenant::Team(team)) => Some(team),
+            _ => None,
+        });
+        teams.into_iter().next().unwrap_or_else(|| mlp_model::name::PLATFORM.to_owned())
+    }
+}
+
+fn simulated(
+    conditions: &mut Vec<mlp_crds::Condition>,
+    pods: Option<(usize, usize)>,
+    generation: i64,
+    now: Timestamp,
+) {
+    match pods {
+        Some((some, all)) if some > 0 => {
+            let message = format!("{some} of {all} pods are on nodes that run nothing");
+            conditions::set(
+                conditions,
+                Finding::new(SIMULATED, true, "SimulatedNodes", message),
+                Some(generation),
+                now,
+            );
+        }
+        Some(_) => {
+            conditions::remove(conditions, SIMULATED);
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,115 @@
+//! Whose a namespace is, and whether it is ready: from watch caches, at no call.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt};
+use mlp_crds::{AppProject, Application, ApplicationRecord, Team};
+use mlp_model::labels;
+use mlp_reconcile::conditions::READY;
+use mlp_reconcile::{Controller, Handle, ObjectRef, Store, conditions, watcher};
+
+use crate::domain::project::Tenant;
+use crate::events::consume::WakeApplications;
+
+/// Caches of what decides where an Application may write, and of our own records.
+pub struct Caches {
+    pub(super) control_namespace: String,
+    pub(super) namespaces: Store<Namespace>,
+    pub(super) teams: Store<Team>,
+    pub(super) projects: Store<AppProject>,
+    pub(super) records: Store<ApplicationRecord>,
+}
+
+/// Adds the watches that fill the caches and wake the Applications concerned.
+pub fn watches(
+    controller: Controller<Application>,
+    client: &kube::Client,
+    control_namespace: &str,
+) -> (Controller<Application>, Caches) {
+    let applications = controller.handle().store().clone();
+    let destined = applications.clone();
+    let (namespaces, writer) = mlp_reconcile::store();
+    let all = Api::<Namespace>::all(client.clone());
+    let controller =
+        controller.watches_into(writer, all, watcher::Config::default(), move |namespace: &Namespace| {
+            let name = namespace.name_any();
+            references(&destined, |application| destination(application) == Some(&name))
+        });
+    let destined = applications.clone();
+    let (teams, writer) = mlp_reconcile::store();
+    let all = Api::<Team>::all(client.clone());
+    let controller = controller.watches_into(writer, all, watcher::Config::default(), move |team: &Team| {
+        let names = team.namespace_names();
+        references(&destined, |application| destination(application).is_some_and(|name| names.contains(name)))
+    });
+    let (projects, writer) = mlp_reconcile::store();
+    let own = Api::<AppProject>::namespaced(client.clone(), control_namespace);
+    let controller =
+        controller.watches_into(writer, own, watcher::Config::default(), move |project: &AppProject| {
+            let name = project.name_any();
+            references(&applications, |application| application.spec.project == name)
+        });
+    let (records, writer) = mlp_reconcile::store();
+    let all = Api::<ApplicationRecord>::all(client.clone());
+    // A record whose Application is gone wakes a key that is absent, and is then removed.
+    let controller =
+        controller.watches_into(writer, all, watcher::Config::default(), |record: &ApplicationRecord| {
+            vec![ObjectRef::new(&record.spec.name).within(&record.namespace().unwrap_or_default())]
+        });
+    let control_namespace = control_namespace.to_owned();
+    (controller, Caches { control_namespace, namespaces, teams, projects, records })
+}
+
+fn destination(application: &Application) -> Option<&String> {
+    application.spec.destination.namespace.as_ref()
+}
+
+fn references(
+    applications: &Store<Application>,
+    chosen: impl Fn(&Application) -> bool,
+) -> Vec<ObjectRef<Application>> {
+    let found = applications.state_filter(|application| chosen(application));
+    found.iter().map(|application| ObjectRef::from_obj(&**application)).collect()
+}
+
+impl Caches {
+    /// Whose a namespace is; none where it does not exist.
+    pub(super) fn tenant(&self, name: &str) -> Option<Tenant> {
+        if name == self.control_namespace {
+            return Some(Tenant::Platform);
+        }
+        let namespace = self.namespaces.get(&ObjectRef::new(name))?;
+        let team = namespace.labels().get(labels::TEAM).filter(|team| !team.is_empty());
+        Some(team.map_or(Tenant::Nobody, |team| Tenant::Team(team.clone())))
+    }
+
+    /// What keeps objects from going into a namespace now: it is not there, or its team's isolation
+    /// is not in force yet.
+    pub(super) fn obstacle(&self, name: &str) -> Option<String> {
+        match self.tenant(name) {
+            None => Some(format!("waiting for namespace {name} to be made")),
+            Some(Tenant::Team(team)) if !self.is_isolated(&team, name) => {
+                Some(format!("waiting for team {team} to be isolated in namespace {name}"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn is_isolated(&self, team: &str, namespace: &str) -> bool {
+        let Some(team) = self.teams.get(&ObjectRef::new(team)) else { return false };
+        let Some(status) = &team.status else { return false };
+        let listed = status.namespaces.iter().any(|entry| entry.name == namespace && entry.ready);
+        listed || conditions::is_true(&status.conditions, READY, None)
+    }
+
+    /// The record of an Application.
+    pub(super) fn record(&self, namespace: &str, uid: &str) -> Option<ApplicationRecord> {
+        self.records.get(&ObjectRef::new(uid).within(namespace)).map(|record| (*record).clone())
+    }
+}
+
+impl Caches {
+    /// A handler that wakes the Applications of a team, over these caches.
+    pub fn wakes(&self, applications: Handle<Application>) -> WakeApplications {
+        WakeApplications::new(applications, self.teams.clone(), self.namespaces.clone())
+    }
+}

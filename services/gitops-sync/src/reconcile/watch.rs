@@ -1,0 +1,141 @@
+//! Watches of the kinds that Applications have applied: each change of a tracked object wakes its
+//! Application. Nothing is kept of the objects, and only their metadata is sent.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::{TryStreamExt as _, pin_mut};
+use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::core::{ApiResource, PartialObjectMeta};
+use kube::{Api, Client};
+use mlp_crds::Application;
+use mlp_reconcile::{Handle, ObjectRef};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::identity::{Owner, owner};
+
+/// Kinds watched at the same time; beyond it drift is found by the periodic look alone.
+const KINDS: usize = 200;
+/// Kinds waiting to be watched.
+const WAITING: usize = 64;
+/// Pause before a watch that broke is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Asks for watches.
+#[derive(Clone)]
+pub struct Watches(mpsc::Sender<ApiResource>);
+
+/// Runs the watches asked for.
+pub struct Watcher {
+    client: Client,
+    control_namespace: String,
+    applications: Handle<Application>,
+    asked: mpsc::Receiver<ApiResource>,
+}
+
+/// A pair of asking and running.
+pub fn pair(
+    client: Client,
+    control_namespace: &str,
+    applications: Handle<Application>,
+) -> (Watches, Watcher) {
+    let (sender, asked) = mpsc::channel(WAITING);
+    let control_namespace = control_namespace.to_owned();
+    (Watches(sender), Watcher { client, control_namespace, applications, asked })
+}
+
+impl Watches {
+    /// Has a kind watched. A full queue drops the wish; the next look repeats it.
+    pub(super) fn ensure(&self, resource: &ApiResource) {
+        let _ = self.0.try_send(resource.clone());
+    }
+}
+
+impl Watcher {
+    /// Watches until `shutdown` is cancelled.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut watched = BTreeSet::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                asked = self.asked.recv() => {
+                    let Some(resource) = asked else { return };
+                    let key = (resource.api_version.clone(), resource.kind.clone());
+                    if watched.len() < KINDS && watched.insert(key) {
+                        running.push(self.watch(resource));
+                    }
+                }
+                Some(()) = running.next() => {}
+            }
+        }
+    }
+
+    /// Watches one kind for ever, opening the watch again whenever it ends.
+    fn watch(&self, resource: ApiResource) -> impl Future<Output = ()> + use<> {
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let (applications, control_namespace) = (self.applications.clone(), self.control_namespace.clone());
+        async move {
+            let mut again = false;
+            loop {
+                // Whatever changed while nobody watched is found by looking.
+                if again {
+                    applications.wake_all_where(|application| holds(application, &resource));
+                }
+                again = true;
+                let ended = follow(&api, |object| {
+                    wake(&applications, &control_namespace, &resource, object);
+                });
+                if let Err(error) = ended.await {
+                    tracing::debug!(kind = resource.kind, %error, "watch ended");
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn follow(
+    api: &Api<DynamicObject>,
+    changed: impl Fn(&PartialObjectMeta<DynamicObject>),
+) -> Result<(), kube::Error> {
+    let list = api.list_metadata(&ListParams::default().limit(1)).await?;
+    let mut version = list.metadata.resource_version.unwrap_or_default();
+    loop {
+        let stream = api.watch_metadata(&WatchParams::default(), &version).await?;
+        pin_mut!(stream);
+        while let Some(event) = stream.try_next().await? {
+            match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
+                    if let Some(newer) = object.metadata.resource_version.clone() {
+                        version = newer;
+                    }
+                    changed(&object);
+                }
+                WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
+                WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+            }
+        }
+    }
+}
+
+fn wake(
+    applications: &Handle<Application>,
+    control_namespace: &str,
+    resource: &ApiResource,
+    object: &PartialObjectMeta<DynamicObject>,
+) {
+    let value =
+        json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": object.metadata});
+    let Owner::Instance(instance) = owner(&value) else { return };
+    let (namespace, name) = instance.split_once('_').unwrap_or((control_namespace, &instance));
+    applications.wake(ObjectRef::new(name).within(namespace));
+}
+
+fn holds(application: &Application, resource: &ApiResource) -> bool {
+    let resources = application.status.iter().flat_map(|status| &status.resources);
+    resources.into_iter().any(|held| held.group == resource.group && held.kind == resource.kind)
+}

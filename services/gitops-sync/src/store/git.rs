@@ -1,0 +1,163 @@
+//! Reading commits and trees with gix. Blocking.
+
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::ByteSlice as _;
+use gix::object::tree::EntryKind;
+
+use super::{Checkout, Error, Query};
+use crate::domain::manifest::Limits;
+
+/// The shortest abbreviation of a commit that is accepted.
+const SHORT: usize = 7;
+/// How deep folders may lie.
+const DEPTH: usize = 32;
+
+/// Opens a repository without reading the machine's or user's git configuration.
+pub(super) fn open(folder: &Path, url: &str) -> Result<gix::Repository, Error> {
+    let options = gix::open::Options::isolated();
+    let repository = gix::open_opts(folder, options);
+    repository.map_err(|error| unreachable_error(url, &error))
+}
+
+pub(super) fn unreachable_error(url: &str, error: &dyn std::error::Error) -> Error {
+    let mut detail = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        detail = format!("{detail}: {cause}");
+        source = cause.source();
+    }
+    let detail = detail.lines().next().unwrap_or_default().to_owned();
+    Error::Unreachable { url: url.to_owned(), detail }
+}
+
+/// Resolves a revision in a local repository by its own refs.
+pub(super) fn resolve_local(repository: &gix::Repository, query: &Query) -> Result<ObjectId, Error> {
+    let named = ref_names(&query.revision).into_iter().find_map(|name| {
+        let mut reference = repository.try_find_reference(name.as_str()).ok().flatten()?;
+        reference.peel_to_id().ok().map(gix::Id::detach)
+    });
+    match named {
+        Some(id) => Ok(id),
+        None => resolve_commit(repository, query),
+    }
+}
+
+/// The refs that a revision may mean, in the order in which they count.
+pub(super) fn ref_names(revision: &str) -> Vec<String> {
+    match revision {
+        "" | "HEAD" => vec!["HEAD".into()],
+        full if full.starts_with("refs/") => vec![full.into()],
+        name => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
+    }
+}
+
+/// Resolves a full or abbreviated commit id.
+pub(super) fn resolve_commit(repository: &gix::Repository, query: &Query) -> Result<ObjectId, Error> {
+    let missing = || Error::NoRevision { url: query.url.clone(), revision: query.revision.clone() };
+    let hex = query.revision.as_str();
+    let is_hex = hex.len() >= SHORT && hex.len() <= 40 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hex {
+        return Err(missing());
+    }
+    let found = repository.rev_parse_single(hex.as_bytes().as_bstr()).map_err(|_| missing())?.detach();
+    let commit =
+        repository.find_object(found).and_then(gix::Object::peel_to_commit).map_err(|_| missing())?;
+    Ok(commit.id)
+}
+
+/// Reads the files of the query's folder at a commit.
+pub(super) fn read_files(
+    repository: &gix::Repository,
+    commit: ObjectId,
+    query: &Query,
+    limits: Limits,
+) -> Result<Checkout, Error> {
+    let fault = |error: gix::Error| unreachable_error(&query.url, &error);
+    let revision = commit.to_string();
+    let no_path = || Error::NoPath { revision: revision.clone(), path: query.path.clone() };
+    let root = repository.find_object(commit).map_err(fault)?.peel_to_tree().map_err(fault)?;
+    let folder = if query.path.is_empty() {
+        root
+    } else {
+        let entry = root.lookup_entry_by_path(&query.path).map_err(fault)?.ok_or_else(no_path)?;
+        entry.object().map_err(fault)?.try_into_tree().map_err(|_| no_path())?
+    };
+    let mut names = Vec::new();
+    for entry in folder.iter() {
+        names.push(entry.map_err(fault)?.filename().to_string());
+    }
+    let mut walk = Walk { repository, query, limits, files: Vec::new(), bytes: 0 };
+    walk.folder(&folder, "", 0)?;
+    let mut files = walk.files;
+    files.sort();
+    Ok(Checkout { revision, names, files })
+}
+
+struct Walk<'a> {
+    repository: &'a gix::Repository,
+    query: &'a Query,
+    limits: Limits,
+    files: Vec<(String, String)>,
+    bytes: usize,
+}
+
+impl Walk<'_> {
+    /// Collects the files below a folder; `prefix` is its path within the query's folder.
+    fn folder(&mut self, tree: &gix::Tree<'_>, prefix: &str, depth: usize) -> Result<(), Error> {
+        let fault = |error: gix::Error| unreachable_error(&self.query.url, &error);
+        for entry in tree.iter() {
+            let entry = entry.map_err(fault)?;
+            let inner = format!("{prefix}{}", entry.filename());
+            match entry.kind() {
+                EntryKind::Tree if self.query.files.recurse => {
+                    if depth >= DEPTH {
+                        return Err(self.too_much(format!("{DEPTH} levels of folders")));
+                    }
+                    let object = self.repository.find_object(entry.oid()).map_err(fault)?;
+                    let below = object.try_into_tree().map_err(fault)?;
+                    self.folder(&below, &format!("{inner}/"), depth + 1)?;
+                }
+                EntryKind::Tree => {}
+                _ if !self.query.files.takes(&inner) => {}
+                EntryKind::Blob | EntryKind::BlobExecutable => self.file(&inner, entry.oid().to_owned())?,
+                EntryKind::Link => {
+                    return Err(self.file_error(&inner, "is a symbolic link; put the file itself there"));
+                }
+                EntryKind::Commit => {
+                    return Err(self.file_error(&inner, "is a submodule, which is not supported"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, inner: &str, id: ObjectId) -> Result<(), Error> {
+        let fault = |error: gix::Error| unreachable_error(&self.query.url, &error);
+        let size = self.repository.find_header(id).map_err(fault)?.size();
+        self.bytes = self.bytes.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+        if self.bytes > self.limits.bytes {
+            return Err(self.too_much(format!("{} bytes", self.limits.bytes)));
+        }
+        if self.files.len() >= self.limits.files {
+            return Err(self.too_much(format!("{} files", self.limits.files)));
+        }
+        let data = self.repository.find_object(id).map_err(fault)?.detach().data;
+        let text = String::from_utf8(data).map_err(|_| self.file_error(inner, "is not UTF-8 text"))?;
+        self.files.push((self.full_path(inner), text));
+        Ok(())
+    }
+
+    fn full_path(&self, inner: &str) -> String {
+        if self.query.path.is_empty() { inner.to_owned() } else { format!("{}/{inner}", self.query.path) }
+    }
+
+    fn file_error(&self, inner: &str, detail: &str) -> Error {
+        Error::File { file: self.full_path(inner), detail: detail.to_owned() }
+    }
+
+    fn too_much(&self, limit: String) -> Error {
+        Error::TooMuch { path: self.query.path.clone(), limit }
+    }
+}

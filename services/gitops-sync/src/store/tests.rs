@@ -1,0 +1,222 @@
+//! Real repositories, made by the git command line; the remote one is served over HTTP by git's own
+//! backend behind a few lines of CGI.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::*;
+
+struct Repo(TempDir);
+
+impl Repo {
+    fn new() -> Self {
+        let repo = Self(tempfile::tempdir().unwrap());
+        repo.git(&["init", "--quiet", "--initial-branch", "main"]);
+        repo
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-C"])
+            .arg(self.0.path())
+            .args(arguments)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .expect("git is needed: install the package git");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            let path = self.0.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "change"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.0.path().display())
+    }
+}
+
+fn options(folder: &Path) -> Options {
+    Options {
+        folder: folder.to_owned(),
+        interval: Duration::from_secs(600),
+        allow_files: true,
+        max_bytes: 1 << 30,
+        deadline: Duration::from_secs(20),
+        limits: Limits::default(),
+    }
+}
+
+fn query(url: &str, revision: &str, path: &str) -> Query {
+    let (url, revision, path) = (url.into(), revision.into(), path.into());
+    Query { url, revision, path, files: FileRules { recurse: true, ..FileRules::default() }, fresh: false }
+}
+
+fn paths(checkout: &Checkout) -> Vec<&str> {
+    checkout.files.iter().map(|(path, _)| path.as_str()).collect()
+}
+
+#[tokio::test]
+async fn branches_tags_commits_and_head_are_resolved() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let first = repo.commit(&[
+        ("app/a.yaml", "a: 1"),
+        ("app/sub/b.json", "{}"),
+        ("app/README.md", "x"),
+        ("c.yaml", "c: 1"),
+    ]);
+    repo.git(&["tag", "--annotate", "v1", "--message", "one"]);
+    let second = repo.commit(&[("app/a.yaml", "a: 2")]);
+    let all = Repositories::new(options(cache.path())).unwrap();
+    for (revision, expected) in [
+        ("main", &second),
+        ("HEAD", &second),
+        ("v1", &first),
+        (first.as_str(), &first),
+        (&first[..8], &first),
+        ("refs/heads/main", &second),
+    ] {
+        let checkout = all.read(query(&repo.url(), revision, "app")).await.unwrap();
+        assert_eq!(&checkout.revision, expected, "{revision}");
+        assert_eq!(paths(&checkout), ["app/a.yaml", "app/sub/b.json"]);
+        assert_eq!(checkout.names, ["README.md", "a.yaml", "sub"]);
+    }
+    let flat = Query { files: FileRules::default(), ..query(&repo.url(), "main", "") };
+    assert_eq!(paths(&all.read(flat).await.unwrap()), ["c.yaml"]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    repo.commit(&[("a.yaml", "a: 1")]);
+    let all = Repositories::new(options(cache.path())).unwrap();
+    let error = |url: String, revision: &'static str, path: &'static str| {
+        let all = &all;
+        async move { all.read(query(&url, revision, path)).await.unwrap_err() }
+    };
+    assert!(matches!(error(repo.url(), "gone", "").await, Error::NoRevision { .. }));
+    assert!(matches!(error(repo.url(), "0123456789", "").await, Error::NoRevision { .. }));
+    assert!(matches!(error(repo.url(), "main", "gone").await, Error::NoPath { .. }));
+    assert!(matches!(error("file:///nowhere/at/all".into(), "main", "").await, Error::Unreachable { .. }));
+    assert_eq!(error("http://127.0.0.1:1/x".into(), "main", "").await.class(), Class::Transient);
+}
+
+#[tokio::test]
+async fn bounds_links_and_binary_files_are_refused() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    repo.commit(&[("a.yaml", "a: 1"), ("b.yaml", "b: 1")]);
+    let with = |limits| Repositories::new(Options { limits, ..options(cache.path()) }).unwrap();
+    let few = with(Limits { files: 1, ..Limits::default() });
+    assert!(matches!(few.read(query(&repo.url(), "main", "")).await, Err(Error::TooMuch { .. })));
+    let small = with(Limits { bytes: 6, ..Limits::default() });
+    assert!(matches!(small.read(query(&repo.url(), "main", "")).await, Err(Error::TooMuch { .. })));
+    std::os::unix::fs::symlink("/etc/passwd", repo.0.path().join("link.yaml")).unwrap();
+    repo.commit(&[]);
+    let all = with(Limits::default());
+    let error = all.read(query(&repo.url(), "main", "")).await.unwrap_err();
+    assert!(error.to_string().starts_with("link.yaml: is a symbolic link"), "{error}");
+    let off = Repositories::new(Options { allow_files: false, ..options(cache.path()) }).unwrap();
+    assert!(matches!(off.read(query(&repo.url(), "main", "")).await, Err(Error::FilesNotAllowed(_))));
+}
+
+/// Serves a repository over HTTP with `git http-backend`; counts requests.
+fn serve(repo: &Repo) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/.git", listener.local_addr().unwrap());
+    let root = repo.0.path().to_owned();
+    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let root = root.clone();
+            std::thread::spawn(move || answer(stream, &root));
+        }
+    });
+    (url, count)
+}
+
+fn answer(mut stream: TcpStream, root: &Path) -> Option<()> {
+    let (mut head, mut byte) = (Vec::new(), [0_u8]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let header = |name: &str| {
+        head.lines()
+            .find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned))
+    };
+    let mut request = head.lines().next()?.split(' ');
+    let (method, target) = (request.next()?, request.next()?);
+    let (path, arguments) = target.split_once('?').unwrap_or((target, ""));
+    let mut body = vec![0; header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)];
+    stream.read_exact(&mut body).ok()?;
+    let mut backend = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", arguments)
+        .env("REQUEST_METHOD", method)
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .env("CONTENT_TYPE", header("content-type").unwrap_or_default())
+        .env("GIT_PROTOCOL", header("git-protocol").unwrap_or_default())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    backend.stdin.take()?.write_all(&body).ok()?;
+    let output = backend.wait_with_output().ok()?.stdout;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n").ok()?;
+    stream.write_all(&output).ok()
+}
+
+#[tokio::test]
+async fn a_remote_is_mirrored_once_for_all_and_fetched_again_when_asked() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let first = repo.commit(&[("app/a.yaml", "a: 1"), ("other/b.yaml", "b: 1")]);
+    let (url, requests) = serve(&repo);
+    let all = Repositories::new(options(cache.path())).unwrap();
+    assert_eq!(all.read(query(&url, "main", "app")).await.unwrap().revision, first);
+    let after_first = requests.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(paths(&all.read(query(&url, "HEAD", "other")).await.unwrap()), ["other/b.yaml"]);
+    assert_eq!(requests.load(std::sync::atomic::Ordering::SeqCst), after_first);
+    let second = repo.commit(&[("app/a.yaml", "a: 2")]);
+    assert_eq!(all.read(query(&url, "main", "app")).await.unwrap().revision, first);
+    let fresh = Query { fresh: true, ..query(&url, "main", "app") };
+    assert_eq!(all.read(fresh.clone()).await.unwrap().revision, second);
+    repo.git(&["checkout", "--quiet", "--detach"]);
+    repo.git(&["branch", "--delete", "--force", "main"]);
+    assert!(matches!(all.read(fresh).await, Err(Error::NoRevision { .. })));
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn mirrors_are_bounded() {
+    let (one, other, cache) = (Repo::new(), Repo::new(), tempfile::tempdir().unwrap());
+    one.commit(&[("a.yaml", "a: 1")]);
+    other.commit(&[("a.yaml", "a: 1")]);
+    let (first, second) = (serve(&one).0, serve(&other).0);
+    let all = Repositories::new(options(cache.path())).unwrap();
+    all.read(query(&first, "main", "")).await.unwrap();
+    let size = usage::of(cache.path());
+    assert!(size > 0);
+    let tight = Repositories::new(Options { max_bytes: size + size / 2, ..options(cache.path()) }).unwrap();
+    tight.read(Query { fresh: true, ..query(&first, "main", "") }).await.unwrap();
+    tight.read(Query { fresh: true, ..query(&second, "main", "") }).await.unwrap();
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "the older mirror is gone");
+    let none = Repositories::new(Options { max_bytes: 10, ..options(cache.path()) }).unwrap();
+    assert!(matches!(none.read(query(&first, "main", "")).await, Err(Error::TooLarge { .. })));
+}
