@@ -38,7 +38,7 @@ pub struct HostArgs {
     /// Namespace this service runs in: its Leases are there, and it is k8s.namespace.name
     #[arg(long, env = "MLP_NAMESPACE", value_name = "NAME", default_value = "mlp-system")]
     pub namespace: String,
-    /// Name of this replica (service.instance.id, Lease holder); host name and process by default
+    /// Name of this replica, unique among the living (Lease holder); host name and process by default
     #[arg(long, env = "MLP_INSTANCE", value_name = "NAME")]
     pub instance: Option<String>,
     /// Environment: local, dev, staging or prod

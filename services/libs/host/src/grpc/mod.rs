@@ -11,6 +11,7 @@ mod body;
 mod cache;
 mod call;
 mod client;
+mod contents;
 mod health;
 mod identity;
 mod objects;

@@ -1,6 +1,5 @@
 //! The server: listener, TLS, layers, health, reflection, and a drain that ends.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::authenticate::{Authenticator, authenticate};
 use super::call::{Calls, serve_call};
+use super::contents::{Contents, with_fallback};
 use super::health::ByReadiness;
 use crate::Host;
 use crate::config::HostArgs;
@@ -27,6 +27,8 @@ use crate::readiness::Readiness;
 
 /// How often an idle connection is probed, and how long the answer may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Services beside the routes', as reflection lists them.
+const OPEN_SERVICES: [&str; 2] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
 /// Largest headers of a call in bytes; tokens are the largest of them.
 const MAX_HEADERS: u32 = 32 << 10;
 /// How long calls may go on after the drain began, before open streams are ended.
@@ -41,14 +43,7 @@ pub struct Server {
     readiness: Readiness,
     kube: kube::Client,
     descriptors: &'static [u8],
-    contents: Contents,
     meter: Meter,
-}
-
-/// What the descriptor set says the server has.
-struct Contents {
-    services: Arc<BTreeSet<String>>,
-    methods: BTreeSet<String>,
 }
 
 impl Server {
@@ -58,7 +53,7 @@ impl Server {
     /// [`StartError`] when the address, the TLS files or the descriptors are not usable.
     pub async fn prepare(host: &Host, descriptors: &'static [u8]) -> Result<Self, StartError> {
         let args = host.args().clone();
-        let contents = contents(descriptors)?;
+        decode(descriptors)?;
         let transport = transport(&args)?;
         let listener = bind("grpc-listen", args.grpc_listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Bind {
@@ -69,7 +64,7 @@ impl Server {
         let readiness = host.readiness_checks().clone();
         let meter = host.telemetry().metrics().meter("mlp-host");
         let kube = host.kube();
-        Ok(Self { listener, address, transport, args, readiness, kube, descriptors, contents, meter })
+        Ok(Self { listener, address, transport, args, readiness, kube, descriptors, meter })
     }
 
     /// Where it listens.
@@ -84,7 +79,7 @@ impl Server {
     /// What the transport says about the listener, the certificates or the descriptors.
     pub async fn serve(self, routes: Routes, draining: CancellationToken) -> Result<(), StartError> {
         let cut = CancellationToken::new();
-        let routes = self.layered(routes, &cut)?;
+        let routes = self.layered(routes, &cut).await?;
         let connections = Limited::new(self.listener, self.args.grpc_max_connections).into_stream();
         let serving = self.transport.serve_with_incoming_shutdown(
             routes,
@@ -103,18 +98,27 @@ impl Server {
         }
     }
 
-    fn layered(&self, routes: Routes, cut: &CancellationToken) -> Result<Routes, StartError> {
+    async fn layered(&self, routes: Routes, cut: &CancellationToken) -> Result<Routes, StartError> {
+        let router = with_fallback(routes.into_axum_router());
+        let Contents { services, methods } = Contents::of(&decode(self.descriptors)?, &router).await;
         let reflection = || {
-            tonic_reflection::server::Builder::configure()
+            let mut builder = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(self.descriptors)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+            for name in services.iter().map(String::as_str).chain(OPEN_SERVICES) {
+                builder = builder.with_service_name(name);
+            }
+            builder
         };
         let refused = |error: tonic_reflection::server::Error| StartError::Reflection(error.into());
-        let routes = routes
-            .add_service(ByReadiness::server(self.readiness.clone(), Arc::clone(&self.contents.services)))
-            .add_service(reflection().build_v1().map_err(refused)?)
-            .add_service(reflection().build_v1alpha().map_err(refused)?);
+        let (v1, v1alpha) =
+            (reflection().build_v1().map_err(refused)?, reflection().build_v1alpha().map_err(refused)?);
+        let routes = Routes::from(router)
+            .add_service(ByReadiness::server(self.readiness.clone(), Arc::new(services)))
+            .add_service(v1)
+            .add_service(v1alpha);
         let calls = Calls {
-            methods: self.contents.methods.clone(),
+            methods,
             most_time: self.args.grpc_max_deadline,
             most_bytes: usize::try_from(self.args.grpc_max_request).unwrap_or(usize::MAX),
             cut: cut.clone(),
@@ -129,23 +133,8 @@ impl Server {
     }
 }
 
-fn contents(descriptors: &[u8]) -> Result<Contents, StartError> {
-    let set = FileDescriptorSet::decode(descriptors).map_err(|error| StartError::Reflection(error.into()))?;
-    let (mut services, mut methods) = (BTreeSet::new(), BTreeSet::new());
-    for method in ["Check", "Watch", "List"] {
-        methods.insert(format!("grpc.health.v1.Health/{method}"));
-    }
-    for version in ["v1", "v1alpha"] {
-        methods.insert(format!("grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"));
-    }
-    for file in &set.file {
-        for service in &file.service {
-            let name = format!("{}.{}", file.package(), service.name());
-            methods.extend(service.method.iter().map(|method| format!("{name}/{}", method.name())));
-            services.insert(name);
-        }
-    }
-    Ok(Contents { services: Arc::new(services), methods })
+fn decode(descriptors: &[u8]) -> Result<FileDescriptorSet, StartError> {
+    FileDescriptorSet::decode(descriptors).map_err(|error| StartError::Reflection(error.into()))
 }
 
 /// The server's limits and certificates; wrong certificates show here.

@@ -66,6 +66,8 @@ struct Seen {
 
 impl Elector {
     /// A candidate called `holder` for the Lease `namespace/name`, kept for `term` without renewal.
+    /// No two living candidates may have the same name: a Lease that names this one is taken at
+    /// once, as after a crash and restart.
     pub fn new(
         client: kube::Client,
         namespace: &str,
@@ -125,7 +127,9 @@ impl Elector {
         let spec = lease.spec.clone().unwrap_or_default();
         // Expiry is judged by how long we saw it unchanged, never by comparing clocks.
         let expired = begun.duration_since(seen.since) >= record::term(&spec, self.term);
-        if !record::is_free(&spec) && !expired {
+        // Ours, and not held by us: a former process of this replica, which is gone.
+        let ours = spec.holder_identity.as_ref() == Some(&self.holder);
+        if !record::is_free(&spec) && !expired && !ours {
             return Ok(None);
         }
         let taken = record::taken(Some(&spec), &self.holder, self.term, now());

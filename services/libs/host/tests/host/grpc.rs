@@ -70,7 +70,10 @@ async fn health_follows_readiness_without_a_token() {
         let answer = health.check(ask(service)).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving);
     }
-    assert_eq!(health.check(ask("no.such.Service")).await.unwrap_err().code(), Code::NotFound);
+    // The second is in the descriptor set, but not in the routes.
+    for absent in ["no.such.Service", "mlp.test.v1.ElsewhereService"] {
+        assert_eq!(health.check(ask(absent)).await.unwrap_err().code(), Code::NotFound);
+    }
     let mut watched = health.watch(ask("")).await.unwrap().into_inner();
     assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     host.readiness("bus", || Err("away".to_owned()));
@@ -92,7 +95,8 @@ async fn reflection_lists_services_without_a_token() {
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
     let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
-    assert!(names.contains(&probe::NAME), "{names:?}");
+    let expected = [probe::NAME, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+    assert!(expected.iter().all(|name| names.contains(name)) && names.len() == 3, "{names:?}");
     let symbol = MessageRequest::FileContainingSymbol(format!("{}.Answer", probe::NAME));
     let mut answers = reflection.server_reflection_info(ask(symbol)).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();

@@ -127,6 +127,19 @@ async fn a_crashed_leader_is_replaced_when_its_lease_expires() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_restarts_under_its_name_leads_at_once_with_a_greater_number() {
+    let api = FakeApi::default();
+    let first = Replica::start(&api, "a");
+    until("a leads", || first.leads()).await;
+    first.task.abort();
+    let again = Replica::start(&api, "a");
+    let took = until("a leads again", || again.leads()).await;
+    assert!(took < TERM / 5, "{took:?}");
+    assert_eq!(again.last().fencing().transitions, 2);
+    again.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_cannot_renew_stops_before_another_may_start() {
     let api = FakeApi::default();
     let first = Replica::start(&api, "a");

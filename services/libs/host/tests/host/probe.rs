@@ -28,6 +28,11 @@ pub(crate) fn descriptors() -> &'static [u8] {
         server_streaming: Some(streaming),
         ..MethodDescriptorProto::default()
     };
+    let service = |name: &str, methods: &[MethodDescriptorProto]| ServiceDescriptorProto {
+        name: Some(name.to_owned()),
+        method: methods.to_vec(),
+        ..ServiceDescriptorProto::default()
+    };
     let names = ["Answer", "Sleep", "Broken", "WhoAmI", "Guarded"];
     let mut methods: Vec<_> = names.iter().map(|name| method(name, false)).collect();
     methods.push(method("Watch", true));
@@ -38,11 +43,7 @@ pub(crate) fn descriptors() -> &'static [u8] {
             name: Some("Nothing".to_owned()),
             ..DescriptorProto::default()
         }],
-        service: vec![ServiceDescriptorProto {
-            name: Some("ProbeService".to_owned()),
-            method: methods,
-            ..ServiceDescriptorProto::default()
-        }],
+        service: vec![service("ProbeService", &methods), service("ElsewhereService", &methods)],
         syntax: Some("proto3".to_owned()),
         ..FileDescriptorProto::default()
     };
