@@ -88,7 +88,13 @@ where
         }
     }
 
-    async fn allow<T>(&self, request: &Request<T>, verb: &str, namespace: &str, name: &str) -> Result<(), Status> {
+    async fn allow<T>(
+        &self,
+        request: &Request<T>,
+        verb: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Status> {
         let access = Access::new(verb, &*self.resource.group, &*self.resource.plural);
         self.authorizer.check(request, &access.in_namespace(namespace).named(name)).await
     }
@@ -199,7 +205,13 @@ where
     ///
     /// # Errors
     /// The caller may not, or the object has another uid.
-    pub async fn delete<T>(&self, request: &Request<T>, namespace: &str, name: &str, uid: &str) -> Result<(), Status> {
+    pub async fn delete<T>(
+        &self,
+        request: &Request<T>,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), Status> {
         named(name)?;
         self.allow(request, "delete", namespace, name).await?;
         let preconditions =
@@ -243,7 +255,11 @@ fn traceparent_of(object: &DynamicObject) -> Option<String> {
 fn parse<K: Resource<DynamicType = ()> + DeserializeOwned>(object: DynamicObject) -> Result<K, Status> {
     object.try_parse().map_err(|error| {
         tracing::error!(%error, "an object does not fit its kind");
-        refusal(Code::Internal, "Internal", "the object does not fit its kind; is the CRD the platform's own?")
+        refusal(
+            Code::Internal,
+            "Internal",
+            "the object does not fit its kind; is the CRD the platform's own?",
+        )
     })
 }
 

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use futures::stream::{BoxStream, StreamExt as _, unfold};
 
-use super::{Api, Changed, DeserializeOwned, DynamicObject, Resource, Status, WatchEvent, WatchParams, parse, refused};
+use super::{
+    Api, Changed, DeserializeOwned, DynamicObject, Resource, Status, WatchEvent, WatchParams, parse, refused,
+};
 
 /// A stream of changes, with the resource version to resume from after each.
 pub type Changes<K> = BoxStream<'static, Result<(Changed<K>, String), Status>>;
