@@ -5,7 +5,6 @@
 //! and dies with the process; forgetting costs one more run of an idempotent handler.
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::consume::{Handled, Handler};
@@ -110,15 +109,13 @@ impl<H> Fenced<H> {
 impl<H: Handler> Handler for Fenced<H> {
     type Error = H::Error;
 
-    fn handle(&self, event: &Event) -> impl Future<Output = Result<Handled, Self::Error>> + Send {
-        async move {
-            if self.fence.is_stale(event) {
-                return Ok(Handled::Stale);
-            }
-            let handled = self.inner.handle(event).await?;
-            self.fence.advance(event);
-            Ok(handled)
+    async fn handle(&self, event: &Event) -> Result<Handled, Self::Error> {
+        if self.fence.is_stale(event) {
+            return Ok(Handled::Stale);
         }
+        let handled = self.inner.handle(event).await?;
+        self.fence.advance(event);
+        Ok(handled)
     }
 }
 

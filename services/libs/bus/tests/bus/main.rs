@@ -8,6 +8,7 @@
     reason = "tests prove by failing"
 )]
 
+mod accounts;
 mod basics;
 mod drain;
 mod failures;
