@@ -69,7 +69,7 @@ pub fn dependencies() -> io::Result<BTreeMap<String, BTreeMap<String, BTreeSet<S
         .output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout).map_err(io::Error::other)?;
     let mut members: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
+    for package in metadata.get("packages").and_then(Value::as_array).into_iter().flatten() {
         let kinds = members.entry(text(&package["name"])).or_default();
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let kind = dependency["kind"].as_str().unwrap_or("normal").to_owned();

@@ -41,7 +41,7 @@ pub struct CacheSpec {
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.engine does not change; make a new Cache"))]
     pub engine: CacheEngine,
-    /// Version, major or major.minor, for example `8` or `8.1`. It does not go down.
+    /// Version, major or major.minor, for example `7` or `7.2`. It does not go down. Default: 7.
     #[serde(default = "default_version")]
     #[schemars(length(max = 10), regex(pattern = "^[0-9]{1,2}(\\.[0-9]{1,3})?$"))]
     #[x_kube(validation = Rule::new("int(self.split('.')[0]) >= int(oldSelf.split('.')[0])").message("spec.version does not go down; make a new Cache"))]
@@ -72,11 +72,11 @@ pub struct CacheSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheEngine {
-    /// Valkey.
-    #[default]
-    Valkey,
     /// Redis.
+    #[default]
     Redis,
+    /// Valkey.
+    Valkey,
 }
 
 impl CacheEngine {
@@ -90,7 +90,7 @@ impl CacheEngine {
 }
 
 fn default_version() -> String {
-    "8".to_owned()
+    "7".to_owned()
 }
 
 /// Where a store is in its life.

@@ -40,7 +40,7 @@ pub struct DatabaseSpec {
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.engine does not change; make a new Database"))]
     pub engine: DatabaseEngine,
-    /// Version, major or major.minor, for example `17` or `17.4`. It does not go down.
+    /// Version, major or major.minor, for example `15` or `15.8`. It does not go down. Default: 15.
     #[serde(default = "default_version")]
     #[schemars(length(max = 10), regex(pattern = "^[0-9]{1,2}(\\.[0-9]{1,3})?$"))]
     #[x_kube(validation = Rule::new("int(self.split('.')[0]) >= int(oldSelf.split('.')[0])").message("spec.version does not go down; restore a backup into a new Database"))]
@@ -138,7 +138,7 @@ impl Default for Backup {
 }
 
 fn default_version() -> String {
-    "17".to_owned()
+    "15".to_owned()
 }
 
 fn default_storage() -> Amount {
