@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::{
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use mlp_model::labels::SIMULATED_NODE;
+use mlp_tilt::plane::ComponentStatus;
+use mlp_tilt::process::Identity;
 use mlp_tilt::{Broker, Layout, Options, Plane, PlaneError, Progress};
 use serde_json::json;
 
@@ -92,8 +94,7 @@ async fn pods_run_on_simulated_nodes_and_state_survives_a_stop() {
     assert!(before.iter().all(|component| component.ready), "{before:?}");
     let again = Plane::start(&layout, options(), &progress).await.unwrap();
     let after: Vec<_> = again.status().await;
-    let pids =
-        |status: &[mlp_tilt::plane::ComponentStatus]| status.iter().map(|one| one.pid).collect::<Vec<_>>();
+    let pids = |status: &[ComponentStatus]| status.iter().map(|one| one.pid).collect::<Vec<_>>();
     assert_eq!(pids(&before), pids(&after), "starting again changes nothing");
 
     let kubeconfig = plane.service_kubeconfig("provisioner", None).await.unwrap();
@@ -207,4 +208,53 @@ async fn the_broker_and_telemetry_run_beside_it_and_end_with_their_owner() {
         matches!(Plane::attach(&layout).await, Err(PlaneError::NotUp)),
         "a plane that is not detached ends"
     );
+}
+
+#[tokio::test]
+async fn a_detached_plane_outlives_its_starter_and_heals_at_the_next_start() {
+    let state = tempfile::tempdir().unwrap();
+    let layout = checkout().with_state(state.path());
+    let detached = || Options { detach: true, ..options() };
+    let progress = Progress::quiet();
+    drop(Plane::start(&layout, detached(), &progress).await.unwrap());
+    let plane = Plane::attach(&layout).await.unwrap();
+    let status = plane.status().await;
+    assert!(status.iter().all(|component| component.ready), "{status:?}");
+
+    let scheduler = status.iter().find(|component| component.name == "kube-scheduler").unwrap();
+    let pid = nix::unistd::Pid::from_raw(scheduler.pid.unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually("the end of the scheduler", || async {
+        plane.status().await.iter().any(|component| component.pid.is_none())
+    })
+    .await;
+    let healed = Plane::start(&layout, detached(), &progress).await.unwrap().status().await;
+    assert!(healed.iter().all(|component| component.ready), "{healed:?}");
+    let kept = |name: &str| {
+        let pid = |all: &[ComponentStatus]| all.iter().find(|one| one.name == name).and_then(|one| one.pid);
+        pid(&status) == pid(&healed)
+    };
+    assert!(kept("etcd") && kept("kube-apiserver") && !kept("kube-scheduler"));
+
+    Plane::wipe(&layout, &progress).await.unwrap();
+    for component in healed {
+        assert_eq!(Identity::of(component.pid.unwrap()), None, "{} still runs", component.name);
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_took_is_one_clear_line_and_starts_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let layout = checkout().with_state(state.path());
+    layout.open().unwrap();
+    let mut ports = mlp_tilt::ports::Ports::default();
+    ports.assign(&layout, &["kube-apiserver"], |_| false).unwrap();
+    let port = ports.get("kube-apiserver").unwrap();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let line = Plane::start(&layout, options(), &Progress::quiet()).await.unwrap_err().to_string();
+    assert!(
+        line.contains(&port.to_string()) && line.contains("--fresh-ports") && !line.contains('\n'),
+        "{line}"
+    );
+    assert!(!layout.run().exists(), "nothing was started");
 }

@@ -11,6 +11,7 @@ mod controllers;
 mod error;
 mod etcd;
 mod kwok;
+mod logs;
 pub mod nats;
 mod options;
 mod start;
@@ -35,7 +36,7 @@ use crate::layout::{Layout, LayoutError, write_private};
 use crate::network::Network;
 use crate::pki::Authority;
 use crate::ports::Ports;
-use crate::process::{self, Watchdog};
+use crate::process::Watchdog;
 use crate::progress::Progress;
 use component::Component;
 
@@ -133,6 +134,7 @@ impl Plane {
         }
         let _lock = lock(layout)?;
         let everything = Shape { nodes: Nodes::Both, broker: true, telemetry: true };
+        logs::stop(layout).await?;
         let mut result = Ok(());
         for component in everything.components().rev() {
             let Some(mut process) = component.attach(layout) else { continue };
@@ -215,13 +217,10 @@ impl Plane {
         Ok(path)
     }
 
-    /// Bounds the logs of running processes; call it now and then from a process that stays.
+    /// Bounds every log of the platform; call it now and then from a process that stays. A
+    /// detached plane has a shell that does it.
     pub fn trim_logs(&self) {
-        for component in self.shape.components() {
-            if let Err(error) = process::trim(&self.layout.log(component.name())) {
-                tracing::warn!(component = component.name(), %error, "log was not trimmed");
-            }
-        }
+        logs::trim_all(&self.layout.logs());
     }
 }
 

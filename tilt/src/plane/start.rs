@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use kube::Client;
 
 use super::component::{Component, Site};
-use super::{CLUSTER, KUBELET_CLIENT, Plane, PlaneError, Shape, admin_client, kwok, lock};
+use super::{CLUSTER, KUBELET_CLIENT, Plane, PlaneError, Shape, admin_client, kwok, lock, logs};
 use crate::cluster;
 use crate::kubeconfig::{self, Proof};
 use crate::layout::{Layout, write_private};
@@ -36,6 +36,9 @@ pub(super) async fn start(
         starter.toolchain.find_or_build(&component.tool, progress).await?;
     }
     let site = prepare(layout, options, shape)?;
+    if site.options.detach {
+        logs::keep(layout)?;
+    }
     let client = admin_client(layout).await?;
     let [stores, server, controllers] = shape.groups();
     starter.group(&site, &stores, None).await?;

@@ -39,6 +39,7 @@ fn invocation(site: &Site) -> Result<Invocation, PlaneError> {
         format!("--cidr={}", site.network.simulated_pods()),
         "--node-ip=192.0.2.1".into(),
         "--node-port=0".into(),
+        "--v=WARN".into(),
         "--node-lease-duration-seconds=40".into(),
     ];
     Ok(Invocation::new(arguments).with_file(STAGES))
