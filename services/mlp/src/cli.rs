@@ -203,6 +203,9 @@ pub(crate) struct Tail {
     /// Begin with everything that is stored, not with what comes next.
     #[arg(long)]
     pub(crate) all: bool,
+    /// End when the stored events are printed, instead of waiting for the next.
+    #[arg(long)]
+    pub(crate) no_follow: bool,
     /// End after this many events.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,

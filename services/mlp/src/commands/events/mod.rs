@@ -18,6 +18,9 @@ use crate::platform::Platform;
 /// The most dead letters that one listing shows.
 const DEAD_LIMIT: usize = 1_000;
 
+/// How long `tail --no-follow` waits for one more stored event.
+const QUIET: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Runs the verb that was asked for.
 pub(crate) async fn events(global: &Global, verb: &Events) -> Outcome {
     let bus = connect(&Platform::load(&global.state()?)?).await?;
@@ -46,7 +49,15 @@ async fn tail(bus: &Bus, flags: &Tail) -> Outcome {
     let stream = bus.tail(&options).await.map_err(|error| Failure::while_doing("reading events", &error))?;
     let limited = stream.take(flags.limit.unwrap_or(usize::MAX));
     pin_mut!(limited);
-    while let Some(tailed) = limited.next().await {
+    loop {
+        let next = limited.next();
+        let next = if flags.no_follow {
+            // The broker sends what is stored without pause; silence says that there is no more.
+            tokio::time::timeout(QUIET, next).await.unwrap_or_default()
+        } else {
+            next.await
+        };
+        let Some(tailed) = next else { return Ok(()) };
         let tailed = tailed
             .map_err(|error| Failure::failed(format!("reading events: {}", chain(error.as_ref()))))?;
         match flags.output {
@@ -54,7 +65,6 @@ async fn tail(bus: &Bus, flags: &Tail) -> Outcome {
             Output::Json => println!("{}", json_line(&tailed)),
         }
     }
-    Ok(())
 }
 
 fn text(tailed: &Tailed) -> String {

@@ -7,23 +7,35 @@ use mlp_tilt::Layout;
 use tokio::process::Command;
 
 use super::deploy::Deployer;
+use super::preflight;
 use crate::exit::Failure;
 
 /// What the manifests say where the repository's address belongs.
-const REPOSITORY_PLACEHOLDER: &str = "https://git.example.com/ml-platform/workloads.git";
+const REPOSITORY_PLACEHOLDER: &str = "https://git.example.com/platform/ml-platform.git";
+/// Where the example workloads are, in this repository and in the one that is made of them.
+const WORKLOADS: &str = "deploy/examples/workloads";
 /// Who commits the examples.
 const AUTHOR: [&str; 4] =
     ["-c", "user.name=ML Platform examples", "-c", "user.email=examples@mlplatform.dev"];
 
-/// The manifests of the environment's examples, with the repository's address put in.
-pub(super) async fn render(
+/// The environment's teams and prices.
+pub(super) async fn teams(
+    root: &Path,
+    environment: Environment,
+    deployer: &Deployer,
+) -> Result<String, Failure> {
+    deployer.build(&preflight::definitions(root, environment).join("teams")).await
+}
+
+/// What the teams ask for, with the repository's address put in.
+pub(super) async fn requests(
     root: &Path,
     layout: &Layout,
     environment: Environment,
     deployer: &Deployer,
 ) -> Result<String, Failure> {
     let repository = repository(root, layout).await?;
-    let manifests = deployer.build(&root.join("deploy/examples").join(environment.as_str())).await?;
+    let manifests = deployer.build(&preflight::definitions(root, environment).join("examples")).await?;
     Ok(manifests.replace(REPOSITORY_PLACEHOLDER, &format!("file://{}", repository.display())))
 }
 
@@ -34,8 +46,8 @@ async fn repository(root: &Path, layout: &Layout) -> Result<PathBuf, Failure> {
     if folder.join(".git").is_dir() {
         return Ok(folder);
     }
-    let source = root.join("deploy/examples/workloads");
-    copy(&source, &folder).map_err(|error| Failure::while_doing("copying the example workloads", &error))?;
+    copy(&root.join(WORKLOADS), &folder.join(WORKLOADS))
+        .map_err(|error| Failure::while_doing("copying the example workloads", &error))?;
     git(&folder, &["init", "--quiet", "--initial-branch=main"]).await?;
     git(&folder, &["add", "--all"]).await?;
     let commit = [AUTHOR.as_slice(), &["commit", "--quiet", "--message=Example workloads"]].concat();

@@ -13,7 +13,6 @@ mod remote;
 mod running;
 mod wait;
 
-use mlp_model::Environment;
 use mlp_tilt::process::Watchdog;
 use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain};
 
@@ -128,13 +127,21 @@ async fn onboard(
     platform: &Platform,
     steps: &Steps,
 ) -> Result<(), Failure> {
-    let root = running.layout.root();
-    let expected = steps
+    let (root, environment) = (running.layout.root(), running.environment);
+    let teams = steps
         .run("example teams applied", async {
-            let manifests = examples::render(root, &running.layout, Environment::Local, deployer).await?;
-            deployer.apply(&manifests, "the examples").await?;
+            let manifests = examples::teams(root, environment, deployer).await?;
+            deployer.apply(&manifests, "the example teams").await?;
             Ok::<_, Failure>(wait::Expected::of(&manifests))
         })
         .await?;
-    steps.run("teams, databases and applications ready", wait::for_examples(platform, expected)).await.map(drop)
+    steps.run("teams isolated", wait::until_as_asked(platform, teams)).await?;
+    let requests = steps
+        .run("database, cache and application asked for", async {
+            let manifests = examples::requests(root, &running.layout, environment, deployer).await?;
+            deployer.apply(&manifests, "what the example teams ask for").await?;
+            Ok::<_, Failure>(teams.and(wait::Expected::of(&manifests)))
+        })
+        .await?;
+    steps.run("all of it as asked for", wait::until_as_asked(platform, requests)).await
 }

@@ -13,13 +13,13 @@ const LIMIT: Duration = Duration::from_secs(180);
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// Waits for teams, requests and applications; fails with what is not as it should be.
-pub(super) async fn for_examples(platform: &Platform, expected: Expected) -> Result<Report, Failure> {
+pub(super) async fn until_as_asked(platform: &Platform, expected: Expected) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
         let report = gather(platform).await?;
         let missing = missing(&report, expected);
         if missing.is_empty() {
-            return Ok(report);
+            return Ok(());
         }
         if tokio::time::Instant::now() >= deadline {
             let limit = LIMIT.as_secs();
@@ -38,6 +38,15 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    /// Both together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            teams: self.teams + other.teams,
+            requests: self.requests + other.requests,
+            applications: self.applications + other.applications,
+        }
+    }
+
     /// Counts the kinds in a stream of manifests.
     pub(super) fn of(manifests: &str) -> Self {
         let count = |kind: &str| manifests.lines().filter(|line| line.strip_prefix("kind: ") == Some(kind)).count();

@@ -1,0 +1,7 @@
+//! Flows on the platform that `cargo mlp test` brought up; one binary, one module per story.
+
+mod bad_input;
+mod commands;
+mod onboarding;
+mod steady;
+mod story;
