@@ -24,4 +24,4 @@ pub mod telemetry;
 
 pub use config::HostArgs;
 pub use error::{BoxError, StartError};
-pub use host::{Host, HostBuilder, Outcome, run};
+pub use host::{Host, HostBuilder, Outcome, run, run_with};

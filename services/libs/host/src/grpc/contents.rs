@@ -48,7 +48,9 @@ impl Contents {
                 if !is_served(&name, routes).await {
                     continue;
                 }
-                contents.methods.extend(service.method.iter().map(|method| format!("{name}/{}", method.name())));
+                contents
+                    .methods
+                    .extend(service.method.iter().map(|method| format!("{name}/{}", method.name())));
                 contents.services.insert(name);
             }
         }
@@ -67,7 +69,8 @@ pub(super) fn with_fallback(routes: Router) -> Router {
 
 /// A service that is there refuses a method that it has not; nothing else happens.
 async fn is_served(name: &str, routes: &Router) -> bool {
-    let asked = Request::post(format!("/{name}/{NO_METHOD}")).header(header::CONTENT_TYPE, "application/grpc");
+    let asked =
+        Request::post(format!("/{name}/{NO_METHOD}")).header(header::CONTENT_TYPE, "application/grpc");
     let Ok(request) = asked.body(Body::empty()) else { return false };
     let Ok(response) = routes.clone().oneshot(request).await;
     response.extensions().get::<Missing>().is_none()

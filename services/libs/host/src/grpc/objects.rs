@@ -183,7 +183,7 @@ where
         if before.is_none() {
             self.allow(request, "create", namespace, name).await?;
         }
-        let former = before.as_ref().and_then(|object| traceparent_of(object));
+        let former = before.as_ref().and_then(traceparent_of);
         let tried = self.patch(&api, name, &spec, former.as_deref(), true).await?;
         let change = match &before {
             None => Change::Created,

@@ -179,10 +179,19 @@ where
     F: FnOnce(A, Host) -> T,
     T: Future<Output = Result<ExitCode, BoxError>>,
 {
-    let args = match crate::config::load::<A>() {
-        Ok(args) => args,
-        Err(error) => return error.report().into(),
-    };
+    match crate::config::load::<A>() {
+        Ok(args) => run_with(service, args, app),
+        Err(error) => error.report().into(),
+    }
+}
+
+/// As [`run`], with arguments that are parsed already: for programs with subcommands.
+pub fn run_with<A, F, T>(service: &'static str, args: A, app: F) -> ExitCode
+where
+    A: AsRef<HostArgs>,
+    F: FnOnce(A, Host) -> T,
+    T: Future<Output = Result<ExitCode, BoxError>>,
+{
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -50,15 +50,10 @@ impl Sample {
     /// Starts it and waits for a line with `text`.
     fn start(&self, flags: &[&str], text: &str) -> Running {
         let mut child = self.command(flags).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = Vec::new();
-        for line in lines.by_ref() {
-            seen.push(line.unwrap());
-            if seen.last().unwrap().contains(text) {
-                return Running { child, lines };
-            }
-        }
-        panic!("never said {text}: {seen:#?}");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut running = Running { child, lines };
+        running.read_until(text);
+        running
     }
 }
 
@@ -73,12 +68,19 @@ impl Running {
     }
 
     fn read_until(&mut self, text: &str) {
-        assert!(self.lines.by_ref().any(|line| line.unwrap().contains(text)), "never said {text}");
+        let mut seen = Vec::new();
+        for line in self.lines.by_ref() {
+            seen.push(line.unwrap());
+            if seen.last().unwrap().contains(text) {
+                return;
+            }
+        }
+        panic!("never said {text}: {seen:#?}");
     }
 
     /// The exit code and what it still said.
     fn end(mut self) -> (Option<i32>, String) {
-        let rest: Vec<String> = self.lines.map_while(Result::ok).collect();
+        let rest: Vec<String> = self.lines.by_ref().map_while(Result::ok).collect();
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -87,6 +89,14 @@ impl Running {
             assert!(begun.elapsed() < LIMIT, "does not end: {rest:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already, as a rule: a test that fails leaves nothing running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
