@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod kubeconfig;
 pub mod layout;
 pub mod network;
+pub mod node;
 pub mod pki;
 pub mod plane;
 pub mod pools;

@@ -1,0 +1,127 @@
+//! The link between this machine and the node's network namespace, and the way out through it.
+//!
+//! One pair of virtual interfaces, named after the platform. The pair and its routes vanish with
+//! the namespace. Only the way out (`egress`) touches the machine's own rules: four of them, each
+//! carrying the platform's name as a comment.
+
+use std::fs;
+
+use super::command::{QUICK, run};
+use super::site::Site;
+use super::{NodeError, machine};
+
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// Makes the link and the routes to the node's pods and Services; harmless when they exist.
+pub(super) async fn connect(site: &Site, sandbox: i32) -> Result<(), NodeError> {
+    let name = site.kernel_name();
+    let network = &site.network;
+    let [host, node] = [network.host_address(), network.node_address()].map(|address| address.to_string());
+    if run("ip", &["link", "show", "dev", &name], QUICK).await.is_err() {
+        let pid = sandbox.to_string();
+        run("ip", &["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid], QUICK).await?;
+    }
+    run("ip", &["address", "replace", &format!("{host}/30"), "dev", &name], QUICK).await?;
+    run("ip", &["link", "set", &name, "up"], QUICK).await?;
+    let target = sandbox.to_string();
+    for arguments in [
+        format!("address replace {node}/30 dev eth0"),
+        "link set eth0 up".into(),
+        format!("route replace default via {host}"),
+    ] {
+        let words = ["--target", &target, "--net", "ip"].into_iter().chain(arguments.split(' '));
+        run("nsenter", &words.collect::<Vec<_>>(), QUICK).await?;
+    }
+    for range in [network.pods(), network.services()] {
+        run("ip", &["route", "replace", &range, "via", &node, "dev", &name], QUICK).await?;
+    }
+    Ok(())
+}
+
+/// Lets pods reach what this machine reaches.
+pub(super) async fn open_egress(site: &Site) -> Result<(), NodeError> {
+    for rule in rules(site) {
+        if iptables(&rule.with("-C")).await.is_err() {
+            iptables(&rule.with("-I")).await?;
+        }
+    }
+    let forwarding = fs::read_to_string(FORWARDING).map_err(|source| NodeError::io("read", FORWARDING, source))?;
+    if forwarding.trim() == "0" {
+        // Remembered, so that closing it gives the machine its setting back.
+        let marker = site.config("forwarding-was-off");
+        fs::write(&marker, "").map_err(|source| NodeError::io("write", marker, source))?;
+        fs::write(FORWARDING, "1").map_err(|source| NodeError::io("write", FORWARDING, source))?;
+    }
+    Ok(())
+}
+
+/// Takes the rules and the setting back; harmless when there are none.
+pub(super) async fn close_egress(site: &Site) -> Result<(), NodeError> {
+    if machine::program("iptables").is_some() {
+        for rule in rules(site) {
+            while iptables(&rule.with("-C")).await.is_ok() {
+                iptables(&rule.with("-D")).await?;
+            }
+        }
+    }
+    let marker = site.config("forwarding-was-off");
+    if marker.exists() {
+        fs::write(FORWARDING, "0").map_err(|source| NodeError::io("write", FORWARDING, source))?;
+        fs::remove_file(&marker).map_err(|source| NodeError::io("remove", marker, source))?;
+    }
+    Ok(())
+}
+
+/// Removes the link if the namespace did not take it along.
+pub(super) async fn disconnect(site: &Site) -> Result<(), NodeError> {
+    let name = site.kernel_name();
+    if run("ip", &["link", "show", "dev", &name], QUICK).await.is_ok() {
+        // The kernel may be removing it at this moment.
+        if let Err(error) = run("ip", &["link", "delete", &name], QUICK).await
+            && run("ip", &["link", "show", "dev", &name], QUICK).await.is_ok()
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+struct Rule {
+    table: &'static str,
+    chain: &'static str,
+    matches: Vec<String>,
+    target: &'static str,
+    comment: String,
+}
+
+impl Rule {
+    fn with(&self, action: &str) -> Vec<String> {
+        let mut words = vec!["-w".to_owned(), "-t".into(), self.table.into(), action.into(), self.chain.into()];
+        words.extend(self.matches.iter().cloned());
+        words.extend(["-m", "comment", "--comment", &self.comment, "-j", self.target].map(String::from));
+        words
+    }
+}
+
+fn rules(site: &Site) -> [Rule; 4] {
+    let name = site.kernel_name();
+    let rule = |table, chain, matches: &[&str], target| Rule {
+        table,
+        chain,
+        matches: matches.iter().map(|word| (*word).into()).collect(),
+        target,
+        comment: name.clone(),
+    };
+    let (pods, link) = (site.network.pods(), format!("{}/30", site.network.host_address()));
+    [
+        rule("nat", "POSTROUTING", &["-s", &pods, "!", "-o", &name], "MASQUERADE"),
+        rule("nat", "POSTROUTING", &["-s", &link, "!", "-o", &name], "MASQUERADE"),
+        rule("filter", "FORWARD", &["-i", &name], "ACCEPT"),
+        rule("filter", "FORWARD", &["-o", &name], "ACCEPT"),
+    ]
+}
+
+async fn iptables(arguments: &[String]) -> Result<String, NodeError> {
+    let program = machine::program("iptables").unwrap_or_else(|| "iptables".into());
+    run(&program.display().to_string(), arguments, QUICK).await
+}

@@ -1,0 +1,244 @@
+//! The real node: a database in a pod that another pod reaches by name, and nothing left behind.
+//!
+//! Needs Linux and root, as the node does; elsewhere the test fails and says so.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service};
+use kube::api::{Api, AttachParams, DeleteParams, Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource};
+use mlp_tilt::node::{NAME, NodeOptions, RealNode, doctor, images};
+use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn checkout() -> Layout {
+    Layout::discover(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn printed(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What the machine shows of nodes: mounts, interfaces, routes, packet rules, settings, groups.
+fn traces() -> Vec<(&'static str, String)> {
+    let settings = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward"];
+    let settings = settings.map(|name| std::fs::read_to_string(format!("/proc/sys/{name}")).unwrap());
+    let own = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().flat_map(|entry| std::fs::read_dir(entry.path()));
+    let mut groups: Vec<String> =
+        own.flatten().flatten().map(|entry| entry.path().display().to_string()).filter(|path| path.contains("/mlp-")).collect();
+    groups.sort();
+    vec![
+        ("mounts", std::fs::read_to_string("/proc/self/mounts").unwrap()),
+        ("interfaces", printed("ip", &["-o", "link"]).lines().map(|line| line.split(':').nth(1).unwrap_or("").to_owned()).collect()),
+        ("routes", printed("ip", &["route"])),
+        ("nat rules", printed("iptables", &["-t", "nat", "-S"])),
+        ("filter rules", printed("iptables", &["-S"])),
+        ("settings", settings.concat()),
+        ("groups", groups.join("\n")),
+        ("folders", ["/opt", "/var/lib", "/var/log"].map(|folder| printed("ls", &[folder])).concat()),
+    ]
+}
+
+/// Processes whose command line names the state folder.
+fn processes_of(state: &Path) -> Vec<String> {
+    let all = printed("ps", &["-eo", "args"]);
+    all.lines().filter(|line| line.contains(&*state.to_string_lossy())).map(str::to_owned).collect()
+}
+
+async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let look = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "{what} did not happen within {LIMIT:?}");
+}
+
+async fn apply<K>(client: &Client, namespace: &str, name: &str, mut object: Value)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    object["apiVersion"] = K::api_version(&()).into();
+    object["kind"] = K::kind(&()).into();
+    object["metadata"]["name"] = name.into();
+    let objects: Api<K> = Api::namespaced(client.clone(), namespace);
+    objects.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.unwrap();
+}
+
+/// A pod under the `restricted` profile.
+fn pod(labels: Value, container: Value, volumes: Value) -> Value {
+    let mut container = container;
+    container["securityContext"] = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    json!({
+        "metadata": {"labels": labels},
+        "spec": {
+            "terminationGracePeriodSeconds": 5,
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+            "volumes": volumes,
+        },
+    })
+}
+
+fn database_pod() -> Value {
+    let container = json!({
+        "name": "postgres",
+        "image": images::POSTGRES,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [
+            {"name": "POSTGRES_USER", "value": "app"},
+            {"name": "POSTGRES_DB", "value": "shop"},
+            {"name": "POSTGRES_PASSWORD_FILE", "value": "/secret/password"},
+            {"name": "PGDATA", "value": "/var/lib/postgresql/data/pgdata"},
+        ],
+        "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1", "-U", "app"]}, "periodSeconds": 1},
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/postgresql/data"},
+            {"name": "secret", "mountPath": "/secret"},
+        ],
+    });
+    let volumes = json!([
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "secret", "secret": {"secretName": "login"}},
+    ]);
+    pod(json!({"app": "db"}), container, volumes)
+}
+
+fn cache_pod() -> Value {
+    let password = json!({"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "login", "key": "password"}}});
+    let probe = json!({"exec": {"command": ["sh", "-c", "REDISCLI_AUTH=$REDIS_PASSWORD redis-cli ping"]}, "periodSeconds": 1});
+    let container = json!({"name": "redis", "image": images::REDIS, "imagePullPolicy": "IfNotPresent", "env": [password], "readinessProbe": probe});
+    pod(json!({"app": "cache"}), container, json!([]))
+}
+
+async fn is_ready(pods: &Api<Pod>, name: &str, not_uid: Option<&str>) -> bool {
+    let Some(pod) = pods.get_opt(name).await.unwrap() else { return false };
+    let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+    pod.metadata.uid.as_deref() != not_uid
+        && pod.metadata.deletion_timestamp.is_none()
+        && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Runs a command in a pod through the API server; its standard output, and whether it succeeded.
+async fn execute(pods: &Api<Pod>, name: &str, command: &[&str]) -> (String, bool) {
+    let Ok(mut attached) = pods.exec(name, command.to_vec(), &AttachParams::default().stderr(false)).await else {
+        return (String::new(), false);
+    };
+    let status = attached.take_status().unwrap();
+    let mut text = String::new();
+    attached.stdout().unwrap().read_to_string(&mut text).await.unwrap();
+    let success = status.await.and_then(|status| status.status).as_deref() == Some("Success");
+    (text.trim().to_owned(), success)
+}
+
+async fn sql(clients: &Api<Pod>, statement: &str) -> Option<String> {
+    let address = "postgresql://app:open%20sesame@db.shop.svc.cluster.local/shop?connect_timeout=3";
+    let (text, success) = execute(clients, "client", &["psql", "-qtAc", statement, address]).await;
+    success.then_some(text)
+}
+
+async fn populate(client: &Client) {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for name in ["shop", "visitors"] {
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        namespaces.patch(name, &PatchParams::apply("test"), &Patch::Apply(namespace)).await.unwrap();
+        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(client.clone(), name);
+        eventually("a service account", || async { accounts.get_opt("default").await.unwrap().is_some() }).await;
+    }
+    apply::<Secret>(client, "shop", "login", json!({"stringData": {"password": "open sesame"}})).await;
+    let claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    apply::<PersistentVolumeClaim>(client, "shop", "data", claim).await;
+    for (name, port) in [("db", 5432), ("cache", 6379)] {
+        let service = json!({"spec": {"selector": {"app": name}, "ports": [{"port": port}]}});
+        apply::<Service>(client, "shop", name, service).await;
+    }
+    apply::<Pod>(client, "shop", "db", database_pod()).await;
+    apply::<Pod>(client, "shop", "cache", cache_pod()).await;
+    let container = json!({"name": "psql", "image": images::POSTGRES, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "100000"]});
+    apply::<Pod>(client, "visitors", "client", pod(json!({}), container, json!([]))).await;
+}
+
+async fn start(plane: &Plane) -> RealNode {
+    let toolchain = Toolchain::new(plane.layout(), None);
+    let options = NodeOptions { egress: false, ..NodeOptions::default() };
+    let begun = Instant::now();
+    let node = RealNode::start(plane, &toolchain, options, &Progress::stderr()).await.unwrap();
+    eprintln!("real node up in {:.1} s, {} MiB", begun.elapsed().as_secs_f64(), node.resident_bytes() >> 20);
+    node
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_serves_other_pods_survives_and_nothing_is_left() {
+    let state = tempfile::tempdir().unwrap();
+    let layout = checkout().with_state(state.path());
+    let unfit: Vec<_> = doctor(&layout).into_iter().filter(|finding| !finding.installable).collect();
+    assert!(unfit.is_empty(), "this test needs what a real node needs: {unfit:?}");
+    let before = traces();
+    let options = Options { nodes: Nodes::Both, etcd_fsync: false, ..Options::default() };
+    let plane = Plane::start(&layout, options, &Progress::quiet()).await.unwrap();
+    let client = plane.client();
+    let node = start(&plane).await;
+    assert!(node.processes().iter().all(|(_, runs)| *runs));
+
+    populate(&client).await;
+    let shop: Api<Pod> = Api::namespaced(client.clone(), "shop");
+    let visitors: Api<Pod> = Api::namespaced(client.clone(), "visitors");
+    for (pods, name) in [(&shop, "db"), (&shop, "cache"), (&visitors, "client")] {
+        eventually(name, || is_ready(pods, name, None)).await;
+        let scheduled = pods.get(name).await.unwrap().spec.unwrap().node_name;
+        assert_eq!(scheduled.as_deref(), Some(NAME), "what names no pool runs on the real node");
+    }
+    eprintln!("with a database, a cache and a client: {} MiB", node.resident_bytes() >> 20);
+
+    eventually("an answer of the database", || async { sql(&visitors, "select 1").await.as_deref() == Some("1") }).await;
+    sql(&visitors, "create table orders (id int); insert into orders values (7)").await.unwrap();
+    let (user, _) = execute(&shop, "db", &["id", "-u"]).await;
+    assert_eq!(user, "999");
+    let wrong = ["psql", "-qtAc", "select 1", "postgresql://app:guess@db.shop/shop?connect_timeout=3"];
+    assert!(!execute(&visitors, "client", &wrong).await.1, "a wrong password is refused");
+    let (answer, _) = execute(&shop, "cache", &["sh", "-c", "redis-cli -h cache ping; REDISCLI_AUTH=\"$REDIS_PASSWORD\" redis-cli -h cache.shop ping"]).await;
+    assert!(answer.contains("NOAUTH") && answer.ends_with("PONG"), "{answer}");
+    let logs = shop.logs("db", &Default::default()).await.unwrap();
+    assert!(logs.contains("ready to accept connections"), "{logs}");
+
+    let first = shop.get("db").await.unwrap().metadata.uid;
+    shop.delete("db", &DeleteParams::default()).await.unwrap();
+    eventually("the end of the first database pod", || async { shop.get_opt("db").await.unwrap().is_none() }).await;
+    apply::<Pod>(&client, "shop", "db", database_pod()).await;
+    eventually("the second database pod", || is_ready(&shop, "db", first.as_deref())).await;
+    eventually("the row", || async { sql(&visitors, "select id from orders").await.as_deref() == Some("7") }).await;
+
+    // Starting again changes nothing, and a killed node comes back with what it held.
+    let holder = || std::fs::read_to_string(layout.run().join("node.json")).unwrap();
+    let running = holder();
+    let again = start(&plane).await;
+    assert_eq!(holder(), running);
+    drop((again, node));
+    eventually("the end of a node that is not detached", || async { RealNode::attach(&layout).is_none() }).await;
+    let node = start(&plane).await;
+    eventually("the row after a crash", || async { sql(&visitors, "select id from orders").await.as_deref() == Some("7") })
+        .await;
+
+    let stopping = Instant::now();
+    RealNode::stop(&layout, &Progress::stderr()).await.unwrap();
+    eprintln!("real node stopped in {:.1} s", stopping.elapsed().as_secs_f64());
+    RealNode::stop(&layout, &Progress::stderr()).await.unwrap();
+    drop(node);
+    RealNode::forget(&client).await.unwrap();
+    Plane::stop(&layout, &Progress::quiet()).await.unwrap();
+    for ((what, before), (_, after)) in before.into_iter().zip(traces()) {
+        assert_eq!(before, after, "{what}");
+    }
+    assert_eq!(processes_of(state.path()), Vec::<String>::new());
+    Plane::wipe(&layout, &Progress::quiet()).await.unwrap();
+    assert!(!state.path().exists());
+}
