@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{Api, PostParams};
+use mlp_harness::plane::TEST_PLANE;
 use mlp_harness::{ControlPlane, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,4 +39,18 @@ async fn another_test_uses_the_same_plane_with_its_own_client() {
     map.metadata.name = Some("kept".into());
     maps.create(&PostParams::default(), &map).await.unwrap();
     assert!(maps.get_opt("kept").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn another_process_finds_the_plane_by_its_variable() {
+    let plane = ControlPlane::shared().await.unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "another_test_uses_the_same_plane_with_its_own_client"]);
+    child.env(TEST_PLANE, plane.plane().layout().state());
+    let slots = || std::fs::read_dir(plane.plane().layout().root().join(".mlp/test")).unwrap().count();
+    let before = slots();
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(slots(), before, "it started no plane of its own");
+    assert!(plane.plane().status().await.iter().all(|component| component.ready), "and ended none");
 }

@@ -89,6 +89,7 @@ fn certificates(site: &Site) -> Result<Vec<String>, PlaneError> {
         ("etcd-keyfile", &etcd.key),
         ("kubelet-client-certificate", &kubelet.certificate),
         ("kubelet-client-key", &kubelet.key),
+        ("kubelet-certificate-authority", &cluster),
         ("proxy-client-cert-file", &proxy.certificate),
         ("proxy-client-key-file", &proxy.key),
         ("requestheader-client-ca-file", &pki.authority(Authority::FrontProxy).certificate),
