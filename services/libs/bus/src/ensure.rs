@@ -146,7 +146,7 @@ async fn durable(bus: &Bus, spec: &ConsumerSpec, wanted: pull::Config) -> Result
         }
     };
     stream.create_consumer(wanted).await.map_err(|error| match error.kind() {
-        ConsumerErrorKind::JetStream(said) if said.code() < 500 => {
+        ConsumerErrorKind::JetStream(said) if said.code() < 500 && said.code() != 404 => {
             EnsureError::Refused { what: what.clone(), source: error.into() }
         }
         _ => unavailable(error.into()),

@@ -176,8 +176,8 @@ pub enum EnsureError {
         /// What the server said.
         source: Source,
     },
-    /// The server gave no answer.
-    #[error("the event broker gives no answer about {what}")]
+    /// The server gave no answer, or what is needed first is not there yet.
+    #[error("the event broker cannot serve {what} now; is it up, and are the streams made?")]
     Unavailable {
         /// The stream or consumer.
         what: String,

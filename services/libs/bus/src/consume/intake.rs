@@ -27,6 +27,8 @@ struct Intake<'a> {
     reserved: Option<OwnedSemaphorePermit>,
     failures: u32,
     last_delivery: Instant,
+    /// Until then, one message is pulled at a time.
+    cautious_until: Instant,
 }
 
 /// Pulls until `shutdown`, then reads what was sent before and returns.
@@ -35,13 +37,14 @@ pub(super) async fn run(shared: &Arc<Shared>, shutdown: &CancellationToken) -> R
     connection.mark_unchanged();
     let mut watch = tokio::time::interval((shared.spec.stall_after / 3).min(Duration::from_secs(10)));
     let Some(pull) = shutdown.run_until_cancelled(open(shared)).await else { return Ok(()) };
+    let now = Instant::now();
     let mut intake =
-        Intake { shared, pull, reserved: None, failures: 0, last_delivery: Instant::now() };
+        Intake { shared, pull, reserved: None, failures: 0, last_delivery: now, cautious_until: now };
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            _ = connection.changed() => intake.forget_request(),
+            _ = connection.changed() => intake.reconnected(),
             _ = watch.tick() => intake.watch().await?,
             pulled = intake.pull.next() => intake.take(pulled).await?,
             room = room(shared), if !intake.pull.is_open() => intake.request(room).await,
@@ -83,8 +86,21 @@ impl Intake<'_> {
         self.reserved = None;
     }
 
+    /// A message that the client cannot read (headers that are no text) ends the connection, and
+    /// with it every delivery behind it. Pulled alone it harms no other, and ends at the server's
+    /// limit; so after each reconnect messages are pulled one by one for a while.
+    fn reconnected(&mut self) {
+        self.forget_request();
+        self.cautious_until = Instant::now() + self.shared.spec.ack_wait * 3;
+    }
+
     async fn request(&mut self, room: Option<OwnedSemaphorePermit>) {
-        let Some(room) = room else { return };
+        let Some(mut room) = room else { return };
+        if Instant::now() < self.cautious_until
+            && let Some(one) = room.split(1)
+        {
+            room = one;
+        }
         if let Err(error) = self.pull.request(room.num_permits()).await {
             debug!(%error, "pull not requested");
             self.pause().await;

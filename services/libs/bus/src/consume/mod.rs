@@ -13,13 +13,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mlp_model::Classified;
+use mlp_model::{Class, Classified};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
+use crate::backoff::Backoff;
 use crate::connection::Bus;
 use crate::ensure;
-use crate::error::ConsumeError;
+use crate::error::{ConsumeError, EnsureError};
 use crate::event::Event;
 use crate::topology::ConsumerSpec;
 
@@ -31,6 +34,9 @@ mod order;
 mod pull;
 mod settle;
 mod worker;
+
+/// Delays between attempts to find the consumer's stream at start.
+const START: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(10) };
 
 /// What a handler did with an event; each is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +63,8 @@ impl Bus {
     /// Works a durable consumer until `shutdown`; then stops pulling, finishes what it holds, puts
     /// back what does not finish in [`crate::BusOptions::drain_within`], and returns.
     ///
+    /// While the broker or the stream is not there it waits.
+    ///
     /// # Errors
     /// [`ConsumeError`] when the consumer cannot be made as defined, or a worker died.
     pub async fn consume<H: Handler>(
@@ -65,7 +73,7 @@ impl Bus {
         handler: H,
         shutdown: CancellationToken,
     ) -> Result<(), ConsumeError> {
-        let Some(ensured) = shutdown.run_until_cancelled(ensure::consumer(self, &spec)).await else {
+        let Some(ensured) = shutdown.run_until_cancelled(ensure_patiently(self, &spec)).await else {
             return Ok(());
         };
         ensured?;
@@ -85,5 +93,22 @@ impl Bus {
         workers.shutdown().await;
         shared.put_back_rest().await;
         ended
+    }
+}
+
+/// Waits for a broker that is not up, and for a stream that is not made yet.
+async fn ensure_patiently(bus: &Bus, spec: &ConsumerSpec) -> Result<(), EnsureError> {
+    let mut attempt = 0;
+    loop {
+        match ensure::consumer(bus, spec).await {
+            Ok(_) => return Ok(()),
+            Err(error) if matches!(error.class(), Class::Transient) => {
+                attempt += 1;
+                let delay = START.delay(attempt);
+                warn!(%error, durable = spec.durable, delay = ?delay, "consumer not ready, trying again");
+                tokio::time::sleep(delay).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -219,3 +219,78 @@ async fn a_stream_too_large_for_the_server_is_refused_by_name() {
     assert!(error.to_string().contains("stream TEAM"), "{error}");
     assert!(matches!(error.class(), mlp_model::Class::Terminal), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_consumer_that_is_early_waits_for_its_stream() {
+    let server = server().await;
+    let bus = connect(&server.url()).await;
+    let running = run(&bus, spec("reader"), done);
+    bus.ensure_streams(&streams(1)).await.unwrap();
+    publish_all(&bus, &[fact("u-1", 1)]).await;
+    running.wait_for_effects(1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn two_instances_share_the_work_and_one_takes_over() {
+    let server = server().await;
+    let bus = platform(&server).await;
+    let other = connect(&server.url()).await;
+    let (first, second) = (run(&bus, spec("reader"), done), run(&other, spec("reader"), done));
+    let facts: Vec<_> = (0..200).map(|number| fact(&format!("u-{number}"), 1)).collect();
+    publish_all(&bus, &facts[..100]).await;
+    let all = |count: usize| {
+        let (first, second) = (&first, &second);
+        move || async move { (first.effects().len() + second.effects().len() >= count).then_some(()) }
+    };
+    wait_until(LIMIT, "half the effects", all(100)).await.unwrap();
+    let taken = first.stop().await;
+    publish_all(&bus, &facts[100..]).await;
+    second.wait_for_effects(200 - taken.len()).await;
+    let info = wait_settled(&server, "reader").await;
+    assert_eq!(info.delivered.consumer_sequence, 200, "nothing came twice");
+    assert_eq!(taken.len() + second.stop().await.len(), 200);
+}
+
+/// A client that keeps to no rule: headers that are no text.
+async fn publish_unreadable(server: &NatsServer) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = server.url().trim_start_matches("nats://").to_owned();
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let headers = b"NATS/1.0\r\nce-id: \xff\xfe\r\n\r\n";
+    let line = format!("HPUB mlp.team.team-isolated.v1.ml.u-9 {} {}\r\n", headers.len(), headers.len() + 2);
+    let connect = b"CONNECT {\"verbose\":false,\"headers\":true}\r\n";
+    for part in [connect.as_slice(), line.as_bytes(), headers, b"hi\r\n", b"PING\r\n"] {
+        socket.write_all(part).await.unwrap();
+    }
+    let mut said = Vec::new();
+    while !said.windows(4).any(|word| word == b"PONG") {
+        assert!(socket.read_buf(&mut said).await.unwrap() > 0, "{}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[tokio::test]
+async fn headers_that_no_client_can_read_end_in_the_dead_letters() {
+    let server = server().await;
+    let bus = platform(&server).await;
+    publish_unreadable(&server).await;
+    let mut short = spec("reader");
+    short.max_deliver = 1;
+    short.ack_wait = Duration::from_secs(1);
+    short.back_off = vec![Duration::from_secs(1)];
+    let log = Log::default();
+    let fenced = Fenced::new(Recorder { log: Log::clone(&log), script: done });
+    let running = run_handler(&bus, short, fenced, log);
+    publish_all(&bus, &[fact("u-1", 1), fact("u-1", 2)]).await;
+    running.wait_for_effects(2).await;
+    let watching = connect(&server.url()).await;
+    let buried = || async { watching.dead_letters(&Default::default(), 1).await.unwrap().pop() };
+    let letter = wait_until(LIMIT * 2, "the dead letter", buried).await.unwrap();
+    assert_eq!((letter.reason.as_str(), letter.data.as_ref()), ("NeverAnswered", b"hi".as_slice()));
+    assert!(letter.headers.windows(2).any(|bytes| bytes == [0xff, 0xfe]), "kept byte for byte");
+    let refused = watching.redrive(&Default::default(), "tester", false).await.unwrap_err();
+    assert!(refused.to_string().contains("not UTF-8"), "{refused}");
+    publish_all(&bus, &[fact("u-1", 3)]).await;
+    running.wait_for_effects(3).await;
+    running.stop().await;
+}
