@@ -15,7 +15,7 @@ pub struct EventSpec {
     pub kind: &'static str,
     /// Whether every team may read it; others reach the team concerned only.
     pub public: bool,
-    /// Services that act on it.
+    /// Services that look again when they hear it.
     pub consumers: &'static [&'static str],
     /// What it says, in one sentence.
     pub summary: &'static str,
@@ -48,102 +48,112 @@ const fn event(
     EventSpec { context, fact, message, kind, public: false, consumers, summary }
 }
 
+// Who reads what is also in `deploy/streams/consumers.yaml`; a test compares. Each fact names
+// something to look at, and what to do is found by looking.
+const TEAM_READERS: &[&str] = &["provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
+const PROVISION_READERS: &[&str] = &["gitops-sync", "cost-attribution", "health-monitor"];
+const DELETION_READERS: &[&str] = &["team-isolation", "gitops-sync", "cost-attribution", "health-monitor"];
+const GITOPS_READERS: &[&str] = &["health-monitor"];
+const COST_READERS: &[&str] = &[];
+const HEALTH_READERS: &[&str] = &[];
+const INCIDENT_READERS: &[&str] = &["team-isolation"];
+
 /// All facts, by context.
 pub const EVENTS: &[EventSpec] = &[
     event(
         ("team", "team-declared", "mlp.team.events.v1.TeamDeclared"),
         "Team",
-        &["health-monitor"],
+        TEAM_READERS,
         "A team was declared, or its declaration changed; nothing is in force yet.",
     ),
     event(
         ("team", "team-isolated", "mlp.team.events.v1.TeamIsolated"),
         "Team",
-        &["provisioner", "cost-attribution", "gitops-sync", "health-monitor"],
+        TEAM_READERS,
         "The team's namespaces exist; quota, limits, rights and network policy are in force.",
     ),
     event(
         ("team", "team-removed", "mlp.team.events.v1.TeamRemoved"),
         "Team",
-        &["cost-attribution", "health-monitor"],
+        TEAM_READERS,
         "The team is gone and so is what the platform made for it.",
     ),
     event(
         ("provision", "database-ready", "mlp.provision.events.v1.DatabaseReady"),
         "Database",
-        &["gitops-sync", "health-monitor"],
+        PROVISION_READERS,
         "A database accepts connections and its Secret is written.",
     ),
     event(
         ("provision", "cache-ready", "mlp.provision.events.v1.CacheReady"),
         "Cache",
-        &["gitops-sync", "health-monitor"],
+        PROVISION_READERS,
         "A cache accepts connections and its Secret is written.",
     ),
     event(
         ("provision", "provisioning-failed", "mlp.provision.events.v1.ProvisioningFailed"),
         "Database or Cache",
-        &["health-monitor"],
+        PROVISION_READERS,
         "A request cannot be met without a change.",
     ),
     event(
         ("provision", "database-deleted", "mlp.provision.events.v1.DatabaseDeleted"),
         "Database",
-        &["health-monitor"],
+        DELETION_READERS,
         "A database is gone, and what the provider had for it.",
     ),
     event(
         ("provision", "cache-deleted", "mlp.provision.events.v1.CacheDeleted"),
         "Cache",
-        &["health-monitor"],
+        DELETION_READERS,
         "A cache is gone, and what the provider had for it.",
     ),
     event(
         ("gitops", "application-synced", "mlp.gitops.events.v1.ApplicationSynced"),
         "Application",
-        &["health-monitor"],
+        GITOPS_READERS,
         "A revision was applied to the last object.",
     ),
     event(
         ("gitops", "sync-failed", "mlp.gitops.events.v1.SyncFailed"),
         "Application",
-        &["health-monitor"],
+        GITOPS_READERS,
         "A revision could not be applied.",
     ),
     event(
         ("gitops", "application-health-changed", "mlp.gitops.events.v1.ApplicationHealthChanged"),
         "Application",
-        &["health-monitor"],
+        GITOPS_READERS,
         "The application as a whole became better or worse.",
     ),
     event(
         ("cost", "metering-started", "mlp.cost.events.v1.MeteringStarted"),
         "Team",
-        &[],
+        COST_READERS,
         "From now on the team's namespaces are metered.",
     ),
     event(
         ("cost", "cost-hour-closed", "mlp.cost.events.v1.CostHourClosed"),
         "Team",
-        &[],
+        COST_READERS,
         "An hour's cost of a team is final.",
     ),
     event(
         ("health", "health-changed", "mlp.health.events.v1.HealthChanged"),
         "HealthRecord",
-        &[],
+        HEALTH_READERS,
         "A resource became better or worse.",
     ),
     event(
         ("health", "incident-opened", "mlp.health.events.v1.IncidentOpened"),
         "Incident",
-        &["team-isolation"],
+        INCIDENT_READERS,
         "Something is wrong.",
     ),
     event(
         ("health", "incident-closed", "mlp.health.events.v1.IncidentClosed"),
         "Incident",
-        &["team-isolation"],
+        INCIDENT_READERS,
         "The resource is healthy again, or gone.",
     ),
 ];

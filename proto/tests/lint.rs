@@ -53,7 +53,7 @@ fn files_and_packages() {
             faults.push(format!("{name}: package {package} is not its folder"));
         }
         let version = package.rsplit('.').next().unwrap();
-        if !version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok()) {
+        if version.strip_prefix('v').is_none_or(|number| number.parse::<u32>().is_err()) {
             faults.push(format!("{name}: package {package} has no version at its end"));
         }
         if !package.split('.').all(is_snake) || !is_snake(base.strip_suffix(".proto").unwrap()) {

@@ -272,18 +272,43 @@ fn what_is_deployed_fits_the_environment() {
 fn consumers_are_those_of_the_catalogue() {
     let text = std::fs::read_to_string(root().join("deploy/streams/consumers.yaml")).unwrap();
     let file: Value = serde_saphyr::from_str(&text).unwrap();
-    let deployed: BTreeSet<String> = file["consumers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|consumer| consumer["durable"].as_str().unwrap().to_owned())
-        .collect();
-    let catalogue: BTreeSet<String> = mlp_proto::EVENTS
-        .iter()
-        .flat_map(|event| event.consumers.iter().map(move |service| format!("{service}-{}", event.context)))
-        .collect();
-    assert_eq!(
-        deployed, catalogue,
-        "deploy/streams/consumers.yaml and proto/src/catalogue.rs name different readers"
-    );
+    for event in mlp_proto::EVENTS {
+        let reads = |consumer: &&Value| {
+            let filters = consumer["filters"].as_array().unwrap();
+            filters.iter().any(|filter| covers(filter.as_str().unwrap(), &event.subject_pattern()))
+        };
+        let deployed: BTreeSet<String> =
+            file["consumers"].as_array().unwrap().iter().filter(reads).map(service).collect();
+        let catalogue: BTreeSet<String> =
+            event.consumers.iter().map(|service| (*service).to_owned()).collect();
+        let fact = event.fact;
+        assert_eq!(
+            deployed, catalogue,
+            "{fact}: readers in deploy/streams/consumers.yaml and in proto/src/catalogue.rs"
+        );
+    }
+}
+
+/// A durable is named `<service>-<context>`.
+fn service(consumer: &Value) -> String {
+    let durable = consumer["durable"].as_str().unwrap();
+    let (service, context) = durable.rsplit_once('-').unwrap();
+    assert_eq!(context.to_uppercase(), consumer["stream"].as_str().unwrap(), "{durable}");
+    assert!(SERVICES.contains(&service), "{durable} is of no service");
+    service.to_owned()
+}
+
+/// Whether a filter takes every subject of a pattern whose last tokens are `*`.
+fn covers(filter: &str, pattern: &str) -> bool {
+    let mut tokens = pattern.split('.');
+    for wanted in filter.split('.') {
+        let token = tokens.next();
+        match wanted {
+            ">" => return token.is_some(),
+            "*" => {}
+            _ if token == Some(wanted) => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_none()
 }
