@@ -26,6 +26,7 @@ const OUTPUT_KEPT: usize = 2_000;
 /// nobody ever runs half of one.
 pub(super) async fn build(
     tool: &Tool,
+    go: Option<&Path>,
     modules: &Path,
     target: &Path,
     progress: &Progress,
@@ -36,7 +37,8 @@ pub(super) async fn build(
     if super::lookup::is_executable(target) {
         return Ok(());
     }
-    check_go().await?;
+    let go = go.ok_or(ToolchainError::GoMissing)?;
+    check_go(go).await?;
     let module_folder = modules.join(tool.folder);
     if !module_folder.join("go.mod").is_file() {
         return Err(ToolchainError::NoModule { tool: tool.name, path: module_folder });
@@ -46,13 +48,13 @@ pub(super) async fn build(
         "building {} {} (about {} min the first time)",
         tool.name, tool.version, tool.cold_build_minutes
     );
-    progress.step(step, go_build(tool, &module_folder, &unfinished)).await?;
+    progress.step(step, go_build(go, tool, &module_folder, &unfinished)).await?;
     fs::rename(&unfinished, target).map_err(|source| ToolchainError::Cache { path: target.into(), source })
 }
 
-async fn go_build(tool: &Tool, module_folder: &Path, output: &Path) -> Result<(), ToolchainError> {
+async fn go_build(go: &Path, tool: &Tool, module_folder: &Path, output: &Path) -> Result<(), ToolchainError> {
     let flags = format!("-s -w {}", tool.linker_flags);
-    let mut command = Command::new("go");
+    let mut command = Command::new(go);
     command
         .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
         .arg(output)
@@ -64,20 +66,17 @@ async fn go_build(tool: &Tool, module_folder: &Path, output: &Path) -> Result<()
         .kill_on_drop(true);
     let outcome = tokio::time::timeout(BUILD_LIMIT, command.output()).await;
     let result = outcome.map_err(|_| ToolchainError::BuildTimeout { tool: tool.name, limit: BUILD_LIMIT })?;
-    let result = result.map_err(|source| ToolchainError::GoMissing { source })?;
+    let result = result.map_err(|source| ToolchainError::GoBroken { source })?;
     if result.status.success() {
         return Ok(());
     }
     Err(ToolchainError::BuildFailed { tool: tool.name, version: tool.version, output: tail(&result.stderr) })
 }
 
-/// Finds out whether a usable Go is there, without building anything; gives its version.
-///
-/// # Errors
-/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`], each with its remedy.
-pub async fn check_go() -> Result<String, ToolchainError> {
-    let output = Command::new("go").arg("version").stdin(Stdio::null()).output().await;
-    let output = output.map_err(|source| ToolchainError::GoMissing { source })?;
+/// What `go version` prints, when that Go is new enough.
+pub(super) async fn check_go(go: &Path) -> Result<String, ToolchainError> {
+    let output = Command::new(go).arg("version").stdin(Stdio::null()).output().await;
+    let output = output.map_err(|source| ToolchainError::GoBroken { source })?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match parse_go_version(&text) {
         Some(version) if version >= OLDEST_GO => Ok(text),

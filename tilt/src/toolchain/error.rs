@@ -16,8 +16,11 @@ pub enum ToolchainError {
         OLDEST_GO.0,
         OLDEST_GO.1
     )]
-    GoMissing {
-        /// What starting `go` said.
+    GoMissing,
+    /// There is a `go`, but it does not run.
+    #[error("go does not run: install Go {}.{} or newer again (https://go.dev/dl)", OLDEST_GO.0, OLDEST_GO.1)]
+    GoBroken {
+        /// What the system said.
         source: std::io::Error,
     },
     /// There is a `go`, but it cannot build the pinned modules.
@@ -74,7 +77,8 @@ impl Classified for ToolchainError {
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::GoMissing { .. } => "GoMissing",
+            Self::GoMissing => "GoMissing",
+            Self::GoBroken { .. } => "GoBroken",
             Self::GoTooOld { .. } => "GoTooOld",
             Self::BuildFailed { .. } => "ToolBuildFailed",
             Self::BuildTimeout { .. } => "ToolBuildTimeout",

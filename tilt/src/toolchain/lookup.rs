@@ -68,6 +68,12 @@ impl Places {
         assets.or_else(kubebuilder).or_else(path).or_else(cache)
     }
 
+    /// The Go that builds what is missing: the first on `PATH`.
+    #[must_use]
+    pub fn go(&self) -> Option<PathBuf> {
+        self.path.iter().map(|folder| folder.join("go")).find(|path| is_executable(path))
+    }
+
     /// Where our own build of the tool goes: `<cache>/<name>@<version>/<name>`.
     #[must_use]
     pub fn cached(&self, tool: &Tool) -> PathBuf {

@@ -10,7 +10,7 @@ pub mod pins;
 
 use std::path::PathBuf;
 
-pub use build::{OLDEST_GO, check_go};
+pub use build::OLDEST_GO;
 pub use error::ToolchainError;
 pub use lookup::{Found, Places};
 pub use pins::Tool;
@@ -60,8 +60,17 @@ impl Toolchain {
             return Ok(found.path().to_owned());
         }
         let target = self.places.cached(tool);
-        build::build(tool, &self.modules, &target, progress).await?;
+        let go = self.places.go();
+        build::build(tool, go.as_deref(), &self.modules, &target, progress).await?;
         Ok(target)
+    }
+
+    /// The Go that builds what is missing, as `go version` prints it, for `mlp doctor`.
+    ///
+    /// # Errors
+    /// It is missing, broken or too old; each with its remedy.
+    pub async fn go(&self) -> Result<String, ToolchainError> {
+        build::check_go(&self.places.go().ok_or(ToolchainError::GoMissing)?).await
     }
 
     /// Every pinned tool with the place where it was found, for `mlp doctor`.

@@ -1,6 +1,7 @@
 //! The pins agree with the Go modules, and a tool can be built and run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::*;
@@ -34,7 +35,12 @@ fn every_pin_is_what_its_go_mod_requires() {
 #[tokio::test]
 async fn a_missing_tool_is_built_once_and_prints_its_pinned_version() {
     let cache = tempfile::tempdir().unwrap();
-    let places = Places { cache: cache.path().into(), ..Places::default() };
+    let path = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    let places = Places { cache: cache.path().into(), path, ..Places::default() };
+    // Only Go is wanted from PATH, where the server itself may be as well.
+    let go = places.go().expect("tests of the toolchain need Go on PATH: https://go.dev/dl");
+    std::os::unix::fs::symlink(go, cache.path().join("go")).unwrap();
+    let places = Places { path: vec![cache.path().into()], ..places };
     let toolchain = Toolchain::with_places(places, modules());
     let quiet = Progress::quiet();
     let (first, second) = tokio::join!(
@@ -48,11 +54,30 @@ async fn a_missing_tool_is_built_once_and_prints_its_pinned_version() {
     assert_eq!(toolchain.find(&pins::NATS_SERVER), Some(Found::Cache(binary)));
 }
 
-#[tokio::test]
-async fn a_checkout_without_the_module_says_so() {
+/// Asks for etcd where `go` (a script, if any) is the only program; gives the error's line.
+async fn refusal(go: Option<&str>, modules: PathBuf) -> String {
     let root = tempfile::tempdir().unwrap();
-    let places = Places { cache: root.path().into(), ..Places::default() };
-    let toolchain = Toolchain::with_places(places, root.path().join("nowhere"));
-    let error = toolchain.find_or_build(&pins::ETCD, &Progress::quiet()).await.unwrap_err();
-    assert!(error.to_string().contains("run inside a complete checkout"), "{error}");
+    if let Some(script) = go {
+        let path = root.path().join("go");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let places =
+        Places { cache: root.path().join("cache"), path: vec![root.path().into()], ..Places::default() };
+    let toolchain = Toolchain::with_places(places, modules);
+    toolchain.find_or_build(&pins::ETCD, &Progress::quiet()).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn what_hinders_a_build_is_said_with_the_remedy() {
+    const GOOD: &str = "echo go version go1.26.8 linux/amd64";
+    let missing = refusal(None, modules()).await;
+    assert!(missing.contains("install Go 1.26 or newer") && missing.contains("--assets"), "{missing}");
+    let old = refusal(Some("echo go version go1.20.1 linux/amd64"), modules()).await;
+    assert!(old.contains("go1.20.1") && old.contains("too old"), "{old}");
+    let elsewhere = refusal(Some(GOOD), PathBuf::from("/nowhere")).await;
+    assert!(elsewhere.contains("run inside a complete checkout"), "{elsewhere}");
+    let fails = format!("[ \"$1\" = version ] && {GOOD} && exit; echo no such host >&2; exit 1");
+    let failed = refusal(Some(&fails), modules()).await;
+    assert!(failed.contains("no such host") && failed.contains("network"), "{failed}");
 }
