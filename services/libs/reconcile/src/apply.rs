@@ -162,18 +162,17 @@ impl Applier {
     }
 
     async fn reconcile_live(&self, manifest: &Manifest, live: &Value) -> Result<Applied, Error> {
-        if manifest.is_applied_to(live) {
-            let verdict = subset::compare(&manifest.body, live);
-            if verdict == Verdict::Covered || self.memo.knows(manifest, live) {
+        // A manifest other than the last one differs in its hash at least.
+        let verdict = subset::compare(&manifest.body, live);
+        if verdict == Verdict::Covered || self.memo.knows(manifest, live) {
+            return Ok(Applied::Unchanged);
+        }
+        tracing::debug!(object = manifest.object, ?verdict, "live object differs");
+        if let Verdict::Doubt(_) = verdict {
+            let result = manifest.encode(&self.patch(manifest, Some(live), true, true).await?)?;
+            if memo::without_bookkeeping(&result) == memo::without_bookkeeping(live) {
+                self.memo.remember(manifest, live);
                 return Ok(Applied::Unchanged);
-            }
-            tracing::debug!(object = manifest.object, ?verdict, "live object differs");
-            if let Verdict::Doubt(_) = verdict {
-                let result = manifest.encode(&self.patch(manifest, Some(live), true, true).await?)?;
-                if memo::without_bookkeeping(&result) == memo::without_bookkeeping(live) {
-                    self.memo.remember(manifest, live);
-                    return Ok(Applied::Unchanged);
-                }
             }
         }
         let written = self.patch(manifest, Some(live), true, false).await?;

@@ -30,8 +30,8 @@ pub mod testing;
 mod trace;
 pub mod writes;
 
-pub use kube::runtime::reflector::store::Writer;
-pub use kube::runtime::reflector::{ObjectRef, Store, store};
+pub use kube::runtime::reflector::store::{Writer, store};
+pub use kube::runtime::reflector::{ObjectRef, Store};
 pub use kube::runtime::watcher;
 
 pub use apply::{Applied, Applier, Ownership};

@@ -1,6 +1,6 @@
 //! A work queue of keys: each key at most once in line, at most one worker on it, nothing lost.
 //!
-//! [`state`] is the pure machine (it is told the time); [`Queue`] adds the waiting. Memory is
+//! `state` is the pure machine (it is told the time); [`Queue`] adds the waiting. Memory is
 //! bounded by the number of distinct keys: a wake of a key already in line only leaves its cause,
 //! and of these at most [`CAUSES_LIMIT`].
 

@@ -36,10 +36,10 @@ pub async fn write<K: Object, S: Serialize>(
     write_at(Place::Subresource, api, manager, object, status).await
 }
 
-/// As [`write`], for a kind that keeps its status at `place`.
+/// As [`write()`], for a kind that keeps its status at `place`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn write_at<K: Object, S: Serialize>(
     place: Place,
     api: &Api<K>,

@@ -60,13 +60,6 @@ impl Manifest {
         encode(&self.object, object)
     }
 
-    /// Whether this very manifest was the last that we applied to `live`.
-    pub(super) fn is_applied_to(&self, live: &Value) -> bool {
-        let annotations = live.pointer("/metadata/annotations");
-        let found = annotations.and_then(|all| all.get(labels::APPLIED_HASH)).and_then(Value::as_str);
-        found == Some(&self.hash)
-    }
-
     /// The hash of the manifest.
     pub(super) fn hash(&self) -> &str {
         &self.hash

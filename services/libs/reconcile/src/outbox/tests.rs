@@ -60,11 +60,12 @@ async fn an_emptied_outbox_is_written_as_it_serializes() {
     let known = parsed(object("5", &one));
     let store = StatusOutbox::of(Api::all(api.client()), "x", &known).unwrap();
     assert_eq!(store.pending(9).await.unwrap(), one.pending);
+    api.expect(Call::get(WIDGET).answers(object("5", &one)));
+    assert_eq!(store.pending(9).await.unwrap(), one.pending, "the second look is at the live object");
     let body = json!({"metadata": {"resourceVersion": "5"}, "status": {"outbox": {"pending": null}}});
     let empty = Outbox { sequence: 1, pending: Vec::new() };
     api.expect(Call::merge(WIDGET_STATUS).sending(body).answers(object("6", &empty)));
     store.trim(&ids(&one)).await.unwrap();
-    // What was handed in serves once; later looks read the live object.
     api.expect(Call::get(WIDGET).answers(object("7", &outbox(2))));
     assert_eq!(store.pending(9).await.unwrap().len(), 2);
     api.verify().await;

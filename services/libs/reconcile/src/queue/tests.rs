@@ -11,7 +11,8 @@ fn queue() -> Arc<TestQueue> {
 }
 
 async fn next(queue: &TestQueue) -> Work<&'static str> {
-    queue.next().await.unwrap()
+    let limit = Duration::from_secs(3600);
+    tokio::time::timeout(limit, queue.next()).await.expect("a key in line").unwrap()
 }
 
 async fn nothing_for(queue: &TestQueue, time: Duration) -> bool {

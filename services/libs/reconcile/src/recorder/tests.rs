@@ -23,7 +23,9 @@ async fn a_steady_finding_is_said_once_and_a_new_one_after_a_pause() {
     tokio::time::advance(PAUSE).await;
     api.expect(said("for a quota"));
     recorder.warning(&object, "Waiting", "Isolate", "for a quota").await;
-    tokio::time::advance(REPEAT_AFTER).await;
+    tokio::time::advance(REPEAT_AFTER / 2).await;
+    recorder.warning(&object, "Waiting", "Isolate", "for a quota").await;
+    tokio::time::advance(REPEAT_AFTER / 2).await;
     api.expect(said("for a quota"));
     recorder.warning(&object, "Waiting", "Isolate", "for a quota").await;
     api.verify().await;

@@ -91,6 +91,10 @@ fn an_edit_inside_a_replaced_list_is_not_overlooked() {
     live["spec"]["podSelector"] = json!({});
     live["spec"]["ingress"][0]["from"][0]["namespaceSelector"] = json!({});
     assert_eq!(compare(&desired, &live), doubt("spec.ingress.from.namespaceSelector"));
+    let mut narrower = desired.clone();
+    narrower["spec"]["ingress"][0]["from"][0]["namespaceSelector"] = json!({});
+    live["spec"]["ingress"][0]["from"][0] = json!({"podSelector": {"matchLabels": {"a": "1"}}});
+    assert_eq!(compare(&narrower, &live), doubt("spec.ingress.from.namespaceSelector"));
     live["spec"]["ingress"] = json!([{}, {}]);
     assert_eq!(compare(&desired, &live), differs("spec.ingress.from"));
     live["spec"]["ingress"] = json!([desired["spec"]["ingress"][0], {}]);
