@@ -247,7 +247,7 @@ pub(crate) fn create_private_dir(path: &Path) -> Result<(), LayoutError> {
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), LayoutError> {
+pub fn write_private(path: &Path, content: &[u8]) -> Result<(), LayoutError> {
     use std::io::Write;
     let broken = |source| LayoutError::Io { action: "write", path: path.into(), source };
     let folder = path.parent().unwrap_or(path);

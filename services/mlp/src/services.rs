@@ -9,6 +9,7 @@ use mlp_tilt::Layout;
 use mlp_tilt::process::{Process, Spec, Watchdog, probe};
 use tokio::process::Command;
 
+use crate::commands::up::broker;
 use crate::exit::Failure;
 use crate::platform::ServiceRecord;
 
@@ -29,7 +30,6 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) struct Surroundings {
     pub(crate) environment: Environment,
     pub(crate) nats_url: String,
-    pub(crate) nats_credentials: Option<PathBuf>,
     pub(crate) otlp_traces: String,
     pub(crate) otlp_metrics: String,
     /// More variables for one service: (service, name, value).
@@ -148,16 +148,16 @@ fn variables(
         ("MLP_KUBECONFIG".to_owned(), path(layout.kubeconfig(name))),
         ("MLP_ENVIRONMENT".to_owned(), around.environment.to_string()),
         ("MLP_NATS_URL".to_owned(), around.nats_url.clone()),
+        ("MLP_NATS_CREDS".to_owned(), path(broker::credentials(layout, name))),
         ("MLP_OTLP_ENDPOINT".to_owned(), around.otlp_traces.clone()),
         ("MLP_METRICS_OTLP_ENDPOINT".to_owned(), around.otlp_metrics.clone()),
         ("MLP_GRPC_LISTEN".to_owned(), format!("127.0.0.1:{grpc}")),
         ("MLP_ADMIN_LISTEN".to_owned(), format!("127.0.0.1:{admin}")),
         ("MLP_LOG_FORMAT".to_owned(), "text".to_owned()),
+        // A name that stays: a service that was killed takes its own Lease back at once.
+        ("MLP_INSTANCE".to_owned(), format!("{name}-0")),
         ("MLP_DATA_DIR".to_owned(), path(layout.data(name))),
     ]);
-    if let Some(credentials) = &around.nats_credentials {
-        all.insert("MLP_NATS_CREDS".to_owned(), path(credentials.clone()));
-    }
     for (service, variable, value) in &around.extra {
         if *service == name {
             all.insert((*variable).to_owned(), value.clone());

@@ -15,7 +15,7 @@ use crate::layout::{Layout, LayoutError, write_private};
 use crate::toolchain::pins;
 
 /// Bound of all streams together, in bytes.
-const STORE_LIMIT: u64 = 4 * 1024 * 1024 * 1024;
+const STORE_LIMIT: u64 = 16 * 1024 * 1024 * 1024;
 
 /// The user of the platform's account when the broker asks for a password.
 pub(super) const USER: &str = "platform";

@@ -12,7 +12,7 @@ mod status;
 mod support_bundle;
 mod test;
 mod trace;
-mod up;
+pub(crate) mod up;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Outcome;

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use mlp_tilt::toolchain::Tool;
+use mlp_tilt::toolchain::pins::{KUBECTL, KUSTOMIZE};
+use mlp_tilt::{Progress, Toolchain};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -27,13 +30,26 @@ const FIELD_MANAGER: &str = "mlp";
 
 /// The tools and the cluster to apply to.
 pub(crate) struct Deployer {
-    pub(crate) kustomize: PathBuf,
-    pub(crate) kubectl: PathBuf,
-    pub(crate) kubeconfig: PathBuf,
-    pub(crate) context: Option<String>,
+    kustomize: PathBuf,
+    kubectl: PathBuf,
+    kubeconfig: PathBuf,
+    context: Option<String>,
 }
 
 impl Deployer {
+    /// A deployer with the pinned tools, which are built where they are missing.
+    pub(crate) async fn new(
+        toolchain: &Toolchain,
+        kubeconfig: PathBuf,
+        context: Option<String>,
+    ) -> Result<Self, Failure> {
+        let find = async |tool: Tool| {
+            let found = toolchain.find_or_build(&tool, &Progress::stderr()).await;
+            found.map_err(|error| Failure::while_doing(&format!("getting {}", tool.name), &error))
+        };
+        Ok(Self { kustomize: find(KUSTOMIZE).await?, kubectl: find(KUBECTL).await?, kubeconfig, context })
+    }
+
     /// The manifests of a kustomization, one YAML document each.
     pub(crate) async fn build(&self, folder: &Path) -> Result<String, Failure> {
         let mut command = Command::new(&self.kustomize);

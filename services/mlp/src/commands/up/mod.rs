@@ -4,7 +4,7 @@
 //! wait → report; then the foreground, or back to the shell with `--detach`. Every step is harmless
 //! when it was done before, so `up` twice changes nothing.
 
-mod broker;
+pub(crate) mod broker;
 mod deploy;
 mod examples;
 mod foreground;
@@ -71,7 +71,7 @@ async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> R
     let binaries = steps.run("services built", services::build(layout.root(), &SERVICES)).await?;
     let plane = steps.run("control plane ready", start_plane(layout, flags)).await?;
     let running = Running { layout: layout.clone(), plane, environment: flags.environment };
-    let deployer = running.deployer(&toolchain)?;
+    let deployer = running.deployer(&toolchain).await?;
     let root = layout.root().to_path_buf();
     let definitions = async {
         let manifests = deployer.build(&preflight::definitions(&root, flags.environment)).await?;
@@ -104,6 +104,7 @@ async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
         prometheus_rules: vec![layout.root().join("deploy/observability/rules/*.yaml")],
         etcd_fsync: !flags.unsafe_no_fsync,
         detach: flags.detach,
+        broker: broker::options(layout)?,
         ..Options::platform()
     };
     Plane::start(layout, options, &Progress::stderr())

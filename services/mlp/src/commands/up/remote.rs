@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kube::config::Kubeconfig;
-use mlp_tilt::{Layout, Progress, Toolchain};
+use mlp_tilt::{Layout, Toolchain};
 use tokio::process::Command;
 
 use super::deploy::Deployer;
@@ -31,25 +31,14 @@ pub(super) async fn up(layout: &Layout, flags: &Up) -> Outcome {
     let kubeconfig = Kubeconfig::read()
         .map_err(|error| Failure::while_doing("reading the kubeconfig; set KUBECONFIG to it", &error))?;
     preflight::check_context(&kubeconfig, &context, flags.yes)?;
-    let deployer = deployer(layout, flags, context).await?;
+    let toolchain = Toolchain::new(layout, flags.assets.clone());
+    let deployer = Deployer::new(&toolchain, kubeconfig_path(), Some(context)).await?;
     let folder = preflight::definitions(layout.root(), flags.environment);
     let manifests = steps.run("definitions built", deployer.build(&folder)).await?;
     steps.run("definitions applied", deployer.apply_everything(&manifests)).await?;
     steps.run("services available", deployer.wait_for_services(&SERVICES)).await?;
     println!("The platform runs in {}. Look at it with `kubectl get mlp -A`.", deployer.describe());
     Ok(())
-}
-
-async fn deployer(layout: &Layout, flags: &Up, context: String) -> Result<Deployer, Failure> {
-    let toolchain = Toolchain::new(layout, flags.assets.clone());
-    let progress = Progress::stderr();
-    let mut paths = Vec::new();
-    for tool in [mlp_tilt::toolchain::pins::KUSTOMIZE, mlp_tilt::toolchain::pins::KUBECTL] {
-        let path = toolchain.find_or_build(&tool, &progress).await;
-        paths.push(path.map_err(|error| Failure::while_doing(&format!("getting {}", tool.name), &error))?);
-    }
-    let [kustomize, kubectl] = paths.try_into().unwrap_or_else(|_| [PathBuf::new(), PathBuf::new()]);
-    Ok(Deployer { kustomize, kubectl, kubeconfig: kubeconfig_path(), context: Some(context) })
 }
 
 /// The file that kubectl would read.

@@ -1,6 +1,6 @@
 //! A control plane that runs, and what the services on it are told.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mlp_model::Environment;
 use mlp_tilt::plane::Endpoints;
@@ -11,6 +11,7 @@ use crate::exit::Failure;
 use crate::platform::{Parts, Platform, ServiceRecord};
 use crate::services::{self, SERVICES, Surroundings};
 
+use super::broker;
 use super::deploy::Deployer;
 
 /// The subject of gRPC calls that `mlp` itself makes; may read everything of the platform.
@@ -37,20 +38,8 @@ impl Running {
     }
 
     /// The pinned kubectl and kustomize with the administrator's kubeconfig.
-    pub(crate) fn deployer(&self, toolchain: &Toolchain) -> Result<Deployer, Failure> {
-        let find = |name: &str| {
-            let tool = toolchain.inventory().into_iter().find(|(tool, _)| tool.name == name);
-            let found = tool.and_then(|(_, found)| found);
-            found
-                .map(|found| found.path().to_path_buf())
-                .ok_or_else(|| Failure::missing(format!("{name} is not built; run `cargo mlp up` again")))
-        };
-        Ok(Deployer {
-            kustomize: find("kustomize")?,
-            kubectl: find("kubectl")?,
-            kubeconfig: self.plane.kubeconfig(),
-            context: None,
-        })
+    pub(crate) async fn deployer(&self, toolchain: &Toolchain) -> Result<Deployer, Failure> {
+        Deployer::new(toolchain, self.plane.kubeconfig(), None).await
     }
 
     /// Ports of each service: (gRPC, admin), the same at every start.
@@ -114,7 +103,7 @@ impl Running {
             environment: self.environment,
             kubeconfig: self.plane.kubeconfig(),
             nats_url: nats.unwrap_or_default(),
-            nats_credentials: self.nats_credentials(),
+            nats_credentials: broker::operator_credentials(&self.layout),
             otlp_traces: otlp_traces.unwrap_or_default(),
             otlp_metrics: otlp_metrics.unwrap_or_default(),
             jaeger: jaeger.unwrap_or_default(),
@@ -126,19 +115,19 @@ impl Running {
         .into())
     }
 
-    fn nats_credentials(&self) -> PathBuf {
-        super::broker::platform_credentials(&self.layout)
-    }
-
     fn surroundings(&self) -> Surroundings {
         let endpoints = self.plane.endpoints();
-        let broker = super::broker::for_team_isolation(&self.layout);
-        let mut extra = vec![("gitops-sync", "MLP_POLL_INTERVAL", LOCAL_POLL.to_owned())];
-        extra.extend(broker.into_iter().map(|(name, value)| ("team-isolation", name, value)));
+        let seed = broker::seed_file(&self.layout).display().to_string();
+        let extra = vec![
+            ("gitops-sync", "MLP_REPOSITORY_INTERVAL", LOCAL_POLL.to_owned()),
+            // The examples' repository is a folder of this machine.
+            ("gitops-sync", "MLP_ALLOW_FILE_REPOSITORIES", "true".to_owned()),
+            ("gitops-sync", "MLP_CACHE_DIR", self.layout.data("gitops-sync").display().to_string()),
+            ("team-isolation", "MLP_NATS_OPERATOR_SEED", seed),
+        ];
         Surroundings {
             environment: self.environment,
             nats_url: endpoints.nats.unwrap_or_default(),
-            nats_credentials: Some(self.nats_credentials()),
             otlp_traces: endpoints.otlp_traces.unwrap_or_default(),
             otlp_metrics: endpoints.otlp_metrics.unwrap_or_default(),
             extra,
