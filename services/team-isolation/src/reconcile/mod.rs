@@ -5,12 +5,14 @@
 //! place. A team that is as declared costs no call at all.
 
 mod apply;
+mod index;
 mod observe;
 mod recent;
 mod remove;
 mod report;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::{Api, ResourceExt};
 use mlp_bus::Relay;
@@ -23,11 +25,15 @@ use crate::domain::{SERVICE, claims, model, objects, plan};
 use crate::error::Error;
 
 pub use observe::{Caches, watches};
-use recent::Recent;
 pub use recent::LAG;
+use recent::{Recent, Waiting};
 
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
-const BLOCKED_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
+
+/// The API server enforces a quota some milliseconds after it was written. Waiting for it is said
+/// only after this time: one status write less for every team.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the cluster agree with one Team at a time.
 pub struct TeamReconciler {
@@ -36,6 +42,7 @@ pub struct TeamReconciler {
     all_teams: Store<Team>,
     caches: Caches,
     recent: Recent,
+    waiting: Waiting,
     relay: Relay,
     recorder: Recorder,
     environment: Environment,
@@ -52,7 +59,8 @@ impl TeamReconciler {
     ) -> Self {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
-        Self { client, teams, all_teams, caches, recent: Recent::default(), relay, recorder, environment }
+        let (recent, waiting) = (Recent::default(), Waiting::default());
+        Self { client, teams, all_teams, caches, recent, waiting, relay, recorder, environment }
     }
 
     /// Makes what is declared true, as far as it can be now.
@@ -82,9 +90,14 @@ impl TeamReconciler {
     /// What keeps the team from its namespaces.
     async fn obstacles(&self, team: &Team) -> Result<Vec<claims::Obstacle>, Error> {
         let claimant = observe::claimant(team);
-        let others: Vec<_> = self.all_teams.state().iter().map(|other| observe::claimant(other)).collect();
         let existing = self.existing(team, &claimant.namespaces).await?;
-        Ok(claims::obstacles(&claimant, &others, &existing))
+        let free: Vec<_> = claimant.namespaces.iter().filter(|name| !existing.contains_key(*name)).collect();
+        let mut rivals = Vec::new();
+        if !free.is_empty() {
+            let others = self.all_teams.state_filter(|other| free.iter().any(|name| observe::wants(other, name)));
+            rivals.extend(others.iter().map(|other| observe::claimant(other)));
+        }
+        Ok(claims::obstacles(&claimant, &rivals, &existing))
     }
 
     /// Hands recorded facts to the broker; done when it has acknowledged and they are trimmed.
@@ -131,6 +144,13 @@ impl Reconciler<Team> for TeamReconciler {
             Ok(outcome) => outcome,
             Err(error) => return Err(self.report_failure(team, error).await),
         };
+        match outcome {
+            Outcome::WaitingForQuota(_) if self.waiting.waits(&team.name_any()) < PATIENCE => {
+                return Ok(Next::After(PATIENCE));
+            }
+            Outcome::WaitingForQuota(_) => {}
+            _ => self.waiting.stops(&team.name_any()),
+        }
         let team = self.report(team, &outcome).await?;
         self.publish(&team).await?;
         match outcome {
@@ -143,6 +163,7 @@ impl Reconciler<Team> for TeamReconciler {
 
     async fn absent(&self, key: &mlp_reconcile::ObjectRef<Team>) -> Result<(), Error> {
         self.recent.forget(&key.name);
+        self.waiting.stops(&key.name);
         Ok(())
     }
 }

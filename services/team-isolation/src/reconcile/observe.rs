@@ -1,8 +1,9 @@
-//! What the watch caches show of a team. Reading them costs no call, with one exception: a
-//! namespace that carries our labels but is in no status of ours is asked for its field managers,
-//! because labels alone can be forged.
+//! What the watch caches show of a team. Reading them costs no call, with one exception: a namespace
+//! that a team wants and that is in no status of ours is asked for its field managers, because labels
+//! alone can be forged and people want to know whose it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -16,6 +17,7 @@ use mlp_reconcile::{Controller, ObjectRef, Store, watcher};
 use serde_json::Value;
 
 use super::TeamReconciler;
+use super::index::Index;
 use crate::domain::SERVICE;
 use crate::domain::claims::{Claimant, Existing};
 use crate::domain::objects::{Key, Kind, quota};
@@ -24,6 +26,7 @@ use crate::error::Error;
 
 /// Caches of everything that this service writes, and of what it shows.
 pub struct Caches {
+    index: Index,
     namespaces: Store<Namespace>,
     accounts: Store<ServiceAccount>,
     quotas: Store<ResourceQuota>,
@@ -36,39 +39,78 @@ pub struct Caches {
 
 /// Adds a watch for each kind that this service writes, and for incidents.
 pub fn watches(controller: Controller<Team>, client: &kube::Client) -> (Controller<Team>, Caches) {
-    // All namespaces, so that one that is freed heals the team that waits for it.
-    let teams = controller.handle().store().clone();
-    let (namespaces, writer) = mlp_reconcile::store();
-    let all = Api::<Namespace>::all(client.clone());
-    let controller = controller.watches_into(writer, all, watcher::Config::default(), move |namespace: &Namespace| {
-        let name = namespace.name_any();
-        let waiting = teams.state_filter(|team| team.namespace_names().contains(&name));
-        let labelled = team_label(namespace).map(|team| ObjectRef::new(&team));
-        waiting.iter().map(|team| ObjectRef::new(&team.name_any())).chain(labelled).collect()
-    });
-    let (controller, accounts) = owned(controller, client);
-    let (controller, quotas) = owned(controller, client);
-    let (controller, limits) = owned(controller, client);
-    let (controller, policies) = owned(controller, client);
-    let (controller, roles) = owned(controller, client);
-    let (controller, bindings) = owned(controller, client);
+    let index = Index::default();
+    let (controller, namespaces) = all_namespaces(controller, client, index.clone());
+    let (controller, accounts) = owned(controller, client, &index, Kind::ServiceAccount);
+    let (controller, quotas) = owned(controller, client, &index, Kind::ResourceQuota);
+    let (controller, limits) = owned(controller, client, &index, Kind::LimitRange);
+    let (controller, policies) = owned(controller, client, &index, Kind::NetworkPolicy);
+    let (controller, roles) = owned(controller, client, &index, Kind::Role);
+    let (controller, bindings) = owned(controller, client, &index, Kind::RoleBinding);
     let (incidents, writer) = mlp_reconcile::store();
     let all = Api::<Incident>::all(client.clone());
     let controller = controller.watches_into(writer, all, watcher::Config::default(), |incident: &Incident| {
         vec![ObjectRef::new(&incident.spec.team)]
     });
-    (controller, Caches { namespaces, accounts, quotas, limits, policies, roles, bindings, incidents })
+    (controller, Caches { index, namespaces, accounts, quotas, limits, policies, roles, bindings, incidents })
+}
+
+/// All namespaces, so that one that is freed heals the team that waits for it.
+fn all_namespaces(
+    controller: Controller<Team>,
+    client: &kube::Client,
+    index: Index,
+) -> (Controller<Team>, Store<Namespace>) {
+    let teams = controller.handle().store().clone();
+    let (store, writer) = mlp_reconcile::store();
+    let wakes = move |namespace: &Namespace| {
+        let holder = noted(namespace, Kind::Namespace, &index);
+        let stays = namespace.metadata.deletion_timestamp.is_none();
+        match holder {
+            Some(team) if stays => vec![ObjectRef::new(&team)],
+            maybe_holder => {
+                let name = namespace.name_any();
+                let waiting = teams.state_filter(|team| wants(team, &name));
+                let waiting = waiting.iter().map(|team| ObjectRef::new(&team.name_any()));
+                waiting.chain(maybe_holder.iter().map(|team| ObjectRef::new(team))).collect()
+            }
+        }
+    };
+    let all = Api::<Namespace>::all(client.clone());
+    (controller.watches_into(writer, all, watcher::Config::default(), wakes), store)
 }
 
 /// A cache of the objects of one kind that carry our label; each wakes its team.
-fn owned<K>(controller: Controller<Team>, client: &kube::Client) -> (Controller<Team>, Store<K>)
+fn owned<K>(
+    controller: Controller<Team>,
+    client: &kube::Client,
+    index: &Index,
+    kind: Kind,
+) -> (Controller<Team>, Store<K>)
 where
     K: Kubernetes<DynamicType = ()>,
 {
     let config = watcher::Config::default().labels(&format!("{}={SERVICE}", labels::MANAGED_BY));
     let (store, writer) = mlp_reconcile::store();
-    let wakes = |object: &K| team_label(object).map(|team| ObjectRef::new(&team)).into_iter().collect();
+    let index = index.clone();
+    let wakes = move |object: &K| noted(object, kind, &index).map(|team| ObjectRef::new(&team)).into_iter().collect();
     (controller.watches_into(writer, Api::all(client.clone()), config, wakes), store)
+}
+
+/// The team that an object belongs to; puts it into the index.
+fn noted<K: kube::Resource>(object: &K, kind: Kind, index: &Index) -> Option<String> {
+    let team = team_label(object)?;
+    let name = object.name_any();
+    index.add(&team, Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name });
+    Some(team)
+}
+
+/// Whether a Team declares the namespace of this name.
+pub(super) fn wants(team: &Team, namespace: &str) -> bool {
+    match team.spec.namespaces.as_slice() {
+        [] => namespace.strip_suffix("-team") == team.metadata.name.as_deref(),
+        listed => listed.iter().any(|entry| entry.name == namespace),
+    }
 }
 
 /// The team in the labels of an object that carries our `managed-by`.
@@ -94,15 +136,8 @@ impl TeamReconciler {
     /// Everything of ours that the team has, with what was just written laid over it.
     pub(super) fn observed(&self, team: &Team) -> Observed {
         let name = team.name_any();
-        let caches = &self.caches;
-        let mut live = BTreeMap::new();
-        collect(&mut live, Kind::Namespace, &name, &caches.namespaces);
-        collect(&mut live, Kind::ServiceAccount, &name, &caches.accounts);
-        collect(&mut live, Kind::ResourceQuota, &name, &caches.quotas);
-        collect(&mut live, Kind::LimitRange, &name, &caches.limits);
-        collect(&mut live, Kind::NetworkPolicy, &name, &caches.policies);
-        collect(&mut live, Kind::Role, &name, &caches.roles);
-        collect(&mut live, Kind::RoleBinding, &name, &caches.bindings);
+        let keys = self.caches.index.keys(&name).into_iter();
+        let mut live = keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
         self.recent.overlay(&name, &mut live);
         let quotas = live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota);
         let in_force = quotas.filter_map(|(key, value)| {
@@ -121,12 +156,13 @@ impl TeamReconciler {
             let Some(namespace) = self.caches.namespaces.get(&ObjectRef::new(name)) else { continue };
             let labelled = team_label(&*namespace);
             let uid = namespace.metadata.uid.clone().unwrap_or_default();
-            let claims_to_be_ours = labelled.as_deref() == Some(team.name_any().as_str());
-            let forged = claims_to_be_ours && !known.contains(&uid) && !self.wrote_namespace(name).await?;
+            let is_another_teams = labelled.as_ref().is_some_and(|holder| *holder != team.name_any());
+            let managers = if is_another_teams || known.contains(&uid) { None } else { Some(self.managers(name).await?) };
+            let forged = managers.as_ref().is_some_and(|managers| !managers.iter().any(|manager| manager == SERVICE));
             let entry = Existing {
                 uid,
                 team: labelled.filter(|_| !forged),
-                made_by: namespace.labels().get(labels::MANAGED_BY).cloned().filter(|_| !forged),
+                made_by: managers.and_then(|managers| managers.into_iter().next()),
                 terminating: namespace.metadata.deletion_timestamp.is_some(),
             };
             existing.insert(name.clone(), entry);
@@ -134,26 +170,23 @@ impl TeamReconciler {
         Ok(existing)
     }
 
-    /// Whether the namespace's field managers name this service.
-    async fn wrote_namespace(&self, name: &str) -> Result<bool, Error> {
+    /// The namespace's field managers: who wrote it, whatever its labels say.
+    async fn managers(&self, name: &str) -> Result<Vec<String>, Error> {
         let api = Api::<Namespace>::all(self.client.clone());
         let found = api.get_metadata_opt(name).await;
         let found = found.map_err(|source| mlp_reconcile::Error::of(format!("read Namespace {name}"), source))?;
-        Ok(found.is_some_and(|namespace| {
-            namespace.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some(SERVICE))
-        }))
+        let entries = found.map(|namespace| namespace.managed_fields().to_vec()).unwrap_or_default();
+        Ok(entries.into_iter().filter_map(|entry| entry.manager).collect())
     }
 
-    /// Namespaces that carry the team's label, the team's name being the only key.
+    /// Namespaces that carry the team's label, sorted.
     pub(super) fn labelled_namespaces(&self, team: &str) -> Vec<String> {
-        let ours = self.caches.namespaces.state_filter(|namespace| team_label(namespace).as_deref() == Some(team));
-        let mut names: Vec<_> = ours.iter().map(|namespace| namespace.name_any()).collect();
-        names.sort();
-        names
+        let keys = self.caches.index.keys(team).into_iter().filter(|key| key.kind == Kind::Namespace);
+        keys.filter(|key| self.caches.show(key, team).is_some()).map(|key| key.name).collect()
     }
 
     /// The live namespace of this name, from the cache.
-    pub(super) fn namespace(&self, name: &str) -> Option<std::sync::Arc<Namespace>> {
+    pub(super) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
         self.caches.namespaces.get(&ObjectRef::new(name))
     }
 
@@ -169,15 +202,28 @@ impl TeamReconciler {
     }
 }
 
-fn collect<K>(live: &mut BTreeMap<Key, Value>, kind: Kind, team: &str, store: &Store<K>)
-where
-    K: Kubernetes<DynamicType = ()>,
-{
-    for object in store.state_filter(|object| team_label(object).as_deref() == Some(team)) {
-        let name = object.name_any();
-        let key = Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name };
-        live.insert(key, serde_json::to_value(&*object).unwrap_or_default());
+impl Caches {
+    /// The object of this key as JSON, where it is there and the team's.
+    fn show(&self, key: &Key, team: &str) -> Option<Value> {
+        match key.kind {
+            Kind::Namespace => json(self.namespaces.get(&ObjectRef::new(&key.name)), team),
+            Kind::ServiceAccount => json(self.accounts.get(&reference(key)), team),
+            Kind::ResourceQuota => json(self.quotas.get(&reference(key)), team),
+            Kind::LimitRange => json(self.limits.get(&reference(key)), team),
+            Kind::NetworkPolicy => json(self.policies.get(&reference(key)), team),
+            Kind::Role => json(self.roles.get(&reference(key)), team),
+            Kind::RoleBinding => json(self.bindings.get(&reference(key)), team),
+        }
     }
+}
+
+fn reference<K: Kubernetes<DynamicType = ()>>(key: &Key) -> ObjectRef<K> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+fn json<K: Kubernetes<DynamicType = ()>>(maybe_object: Option<Arc<K>>, team: &str) -> Option<Value> {
+    let object = maybe_object.filter(|object| team_label(&**object).as_deref() == Some(team))?;
+    serde_json::to_value(&*object).ok()
 }
 
 fn known_uids(team: &Team) -> BTreeSet<String> {

@@ -19,6 +19,23 @@ pub const LAG: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Recent(Mutex<HashMap<String, HashMap<Key, Entry>>>);
 
+/// Since when teams wait for something that usually comes at once.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<HashMap<String, Instant>>);
+
+impl Waiting {
+    /// How long the team has been waiting, beginning now where it was not.
+    pub(super) fn waits(&self, team: &str) -> Duration {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.entry(team.to_owned()).or_insert_with(Instant::now).elapsed()
+    }
+
+    /// The team waits no longer.
+    pub(super) fn stops(&self, team: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(team);
+    }
+}
+
 struct Entry {
     at: Instant,
     /// Nothing where the object was deleted.
