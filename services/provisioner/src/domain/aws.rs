@@ -1,0 +1,1 @@
+//! What AWS makes of a request.
