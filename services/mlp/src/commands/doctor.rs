@@ -36,6 +36,10 @@ pub(crate) async fn doctor(global: &Global) -> Outcome {
             None => line(true, tool.name, &format!("{} will be built by `mlp up`: {}", tool.version, tool.purpose)),
         }
     }
+    for finding in mlp_tilt::node::doctor(&layout) {
+        let who = if finding.installable { "`mlp up` does it: " } else { "" };
+        line(finding.installable, "real node", &format!("{}; {who}{}", finding.problem, finding.remedy));
+    }
     if missing.is_empty() {
         return Ok(());
     }

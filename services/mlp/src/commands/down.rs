@@ -1,6 +1,7 @@
 //! `mlp down`: services first, so that they drain while the broker is there, then the control plane.
 
-use mlp_tilt::Plane;
+use mlp_tilt::node::RealNode;
+use mlp_tilt::{Plane, Progress};
 
 use crate::cli::{Down, Global};
 use crate::exit::{Failure, Outcome};
@@ -14,7 +15,11 @@ pub(crate) async fn down(global: &Global, flags: &Down) -> Outcome {
     let steps = Steps::start();
     steps.run("services drained", stop_services(&layout)).await?;
     steps
-        .run("control plane stopped", Plane::stop(&layout, &mlp_tilt::Progress::quiet()))
+        .run("real node stopped", RealNode::stop(&layout, &Progress::quiet()))
+        .await
+        .map_err(|error| Failure::while_doing("stopping the real node", &error))?;
+    steps
+        .run("control plane stopped", Plane::stop(&layout, &Progress::quiet()))
         .await
         .map_err(|error| Failure::while_doing("stopping the control plane", &error))?;
     Platform::forget(layout.state())?;

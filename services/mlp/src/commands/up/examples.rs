@@ -14,6 +14,8 @@ use crate::exit::Failure;
 const REPOSITORY_PLACEHOLDER: &str = "https://git.example.com/platform/ml-platform.git";
 /// Where the example workloads are, in this repository and in the one that is made of them.
 const WORKLOADS: &str = "deploy/examples/workloads";
+/// The example's image in a registry, and the one that the real node has.
+const IMAGE: (&str, &str) = ("registry.k8s.io/pause:3.10", mlp_tilt::node::images::PAUSE);
 /// Who commits the examples.
 const AUTHOR: [&str; 4] =
     ["-c", "user.name=ML Platform examples", "-c", "user.email=examples@mlplatform.dev"];
@@ -77,7 +79,8 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), &target)?;
+            let text = std::fs::read_to_string(entry.path())?;
+            std::fs::write(&target, text.replace(IMAGE.0, IMAGE.1))?;
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ mod running;
 mod wait;
 
 use mlp_tilt::process::Watchdog;
-use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain};
+use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain, node};
 
 use crate::cli::{self, Cluster, Global, Up};
 use crate::commands::down;
@@ -70,7 +70,8 @@ async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> R
     let toolchain = Toolchain::new(layout, flags.assets.clone());
     let binaries = steps.run("services built", services::build(layout.root(), &SERVICES)).await?;
     let plane = steps.run("control plane ready", start_plane(layout, flags)).await?;
-    let running = Running { layout: layout.clone(), plane, environment: flags.environment };
+    let mut running = Running { layout: layout.clone(), plane, environment: flags.environment, node: None };
+    running.start_node(&toolchain, flags.detach).await?;
     let deployer = running.deployer(&toolchain).await?;
     let root = layout.root().to_path_buf();
     let definitions = async {
@@ -100,7 +101,7 @@ async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> R
 async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
     let options = Options {
         assets: flags.assets.clone(),
-        nodes: nodes(flags.nodes),
+        nodes: nodes(layout, flags.nodes),
         prometheus_rules: vec![layout.root().join("deploy/observability/rules/*.yaml")],
         etcd_fsync: !flags.unsafe_no_fsync,
         detach: flags.detach,
@@ -113,11 +114,12 @@ async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
 }
 
 /// What was asked for, or what this machine can do.
-fn nodes(asked: Option<cli::Nodes>) -> Nodes {
+fn nodes(layout: &Layout, asked: Option<cli::Nodes>) -> Nodes {
     match asked {
         Some(cli::Nodes::Simulated) => Nodes::Simulated,
         Some(cli::Nodes::Real) => Nodes::Real,
         Some(cli::Nodes::Both) => Nodes::Both,
+        None if node::can_run(layout) => Nodes::Both,
         None => Nodes::Simulated,
     }
 }

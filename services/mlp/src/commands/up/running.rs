@@ -4,8 +4,9 @@ use std::path::Path;
 
 use mlp_model::Environment;
 use mlp_tilt::plane::Endpoints;
+use mlp_tilt::node::{NodeOptions, RealNode};
 use mlp_tilt::process::Watchdog;
-use mlp_tilt::{Layout, Plane, Toolchain};
+use mlp_tilt::{Layout, Plane, Progress, Toolchain};
 
 use crate::exit::Failure;
 use crate::platform::{Parts, Platform, ServiceRecord};
@@ -26,6 +27,8 @@ pub(crate) struct Running {
     pub(crate) layout: Layout,
     pub(crate) plane: Plane,
     pub(crate) environment: Environment,
+    /// Held while this process runs in the foreground: the node ends with it.
+    pub(crate) node: Option<RealNode>,
 }
 
 impl Running {
@@ -34,7 +37,18 @@ impl Running {
         let plane = Plane::attach(layout)
             .await
             .map_err(|error| Failure::while_doing("finding the control plane", &error))?;
-        Ok(Self { layout: layout.clone(), plane, environment })
+        Ok(Self { layout: layout.clone(), plane, environment, node: None })
+    }
+
+    /// Starts the real node where the cluster is to have one.
+    pub(crate) async fn start_node(&mut self, toolchain: &Toolchain, detach: bool) -> Result<(), Failure> {
+        if !self.plane.nodes().real() {
+            return Ok(());
+        }
+        let options = NodeOptions { detach, ..NodeOptions::default() };
+        let node = RealNode::start(&self.plane, toolchain, options, &Progress::stderr()).await;
+        self.node = Some(node.map_err(|error| Failure::while_doing("starting the real node", &error))?);
+        Ok(())
     }
 
     /// The pinned kubectl and kustomize with the administrator's kubeconfig.
