@@ -63,18 +63,27 @@ pub(super) fn create(name: &str) -> Result<(), NodeError> {
             let inherited = fs::read_to_string(root.join(file)).unwrap_or_default();
             if root.ends_with("cpuset") && !inherited.trim().is_empty() {
                 let target = group.join(file);
-                fs::write(&target, inherited.trim()).map_err(|source| NodeError::io("write", &target, source))?;
+                fs::write(&target, inherited.trim())
+                    .map_err(|source| NodeError::io("write", &target, source))?;
             }
         }
     }
     Ok(())
 }
 
+/// Every folder of the group: those of [`controllers`], and that of version 2 where it is mounted
+/// beside version 1, in which runc makes groups of its own.
+fn folders(name: &str) -> Vec<PathBuf> {
+    let beside = Path::new(ROOT).join("unified");
+    let roots = controllers().unwrap_or_default().into_iter().chain([beside]);
+    roots.map(|root| root.join(name)).filter(|folder| folder.is_dir()).collect()
+}
+
 /// Processes in the group and below, without duplicates.
 pub(super) fn processes(name: &str) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
-    for root in controllers().unwrap_or_default() {
-        walk(&root.join(name), &mut |folder| {
+    for folder in folders(name) {
+        walk(&folder, &mut |folder| {
             let list = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
             found.extend(list.lines().filter_map(|line| line.parse::<i32>().ok()));
         });
@@ -84,7 +93,7 @@ pub(super) fn processes(name: &str) -> BTreeSet<i32> {
 
 /// Whether the group exists in any hierarchy.
 pub(super) fn exists(name: &str) -> bool {
-    controllers().unwrap_or_default().iter().any(|root| root.join(name).is_dir())
+    !folders(name).is_empty()
 }
 
 /// Removes the group with all below it, which must be or become empty of processes.
@@ -92,9 +101,11 @@ pub(super) async fn remove(name: &str) -> Result<(), NodeError> {
     let deadline = tokio::time::Instant::now() + REMOVE_LIMIT;
     loop {
         let mut left = None;
-        for root in controllers().unwrap_or_default() {
-            walk(&root.join(name), &mut |folder| match fs::remove_dir(folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => left = Some((folder.to_owned(), error)),
+        for folder in folders(name) {
+            walk(&folder, &mut |folder| match fs::remove_dir(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    left = Some((folder.to_owned(), error))
+                }
                 _ => {}
             });
         }

@@ -16,7 +16,11 @@ pub(super) const QUICK: Duration = Duration::from_secs(30);
 const OUTPUT_KEPT: usize = 1_000;
 
 /// Runs a program and gives what it printed on standard output.
-pub(super) async fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], limit: Duration) -> Result<String, NodeError> {
+pub(super) async fn run<S: AsRef<OsStr>>(
+    program: &str,
+    arguments: &[S],
+    limit: Duration,
+) -> Result<String, NodeError> {
     run_in(program, arguments, None, limit).await
 }
 

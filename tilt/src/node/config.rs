@@ -155,14 +155,16 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_for_containerd() {
-        let text = containerd(Path::new("/cni"), Path::new("/a \"b\"/net.d"), Path::new("/runc"), "mlp/pause:1");
+        let text =
+            containerd(Path::new("/cni"), Path::new("/a \"b\"/net.d"), Path::new("/runc"), "mlp/pause:1");
         assert!(text.contains(r#"conf_dir = "/a \"b\"/net.d""#));
         assert!(text.contains(r#"sandbox_image = "mlp/pause:1""#));
     }
 
     #[test]
     fn name_servers_on_loopback_are_left_out() {
-        let text = "# made by\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nsearch example\nnameserver ::1\n";
+        let text =
+            "# made by\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nsearch example\nnameserver ::1\n";
         assert_eq!(name_servers(text), [Ipv4Addr::new(192, 0, 2, 53)]);
         assert!(name_servers("").is_empty());
     }

@@ -27,9 +27,7 @@ const QUESTION_LIMIT: Duration = Duration::from_millis(500);
 /// Applies CoreDNS; doing it again changes nothing.
 pub(super) async fn apply(client: &Client, site: &Site) -> Result<(), NodeError> {
     let corefile = corefile(&reachable_name_servers());
-    let system = |kind: &str, version: &str, name: &str| {
-        json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}})
-    };
+    let system = |kind: &str, version: &str, name: &str| json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}});
     let with = |mut object: Value, key: &str, value: Value| {
         if let Some(fields) = object.as_object_mut() {
             fields.insert(key.into(), value);
@@ -45,7 +43,8 @@ pub(super) async fn apply(client: &Client, site: &Site) -> Result<(), NodeError>
     apply_one(&maps, "coredns", with(system("ConfigMap", "v1", "coredns"), "data", data)).await?;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "kube-system");
     let spec = deployment(&site.name, &digest(&corefile));
-    apply_one(&deployments, "coredns", with(system("Deployment", "apps/v1", "coredns"), "spec", spec)).await?;
+    apply_one(&deployments, "coredns", with(system("Deployment", "apps/v1", "coredns"), "spec", spec))
+        .await?;
     let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
     let spec = json!({
         "clusterIP": site.network.dns_service().to_string(),
@@ -91,8 +90,11 @@ fn has_answer(packet: &[u8]) -> bool {
 
 fn corefile(name_servers: &[Ipv4Addr]) -> String {
     let servers: Vec<String> = name_servers.iter().map(ToString::to_string).collect();
-    let forward =
-        if servers.is_empty() { String::new() } else { format!("    forward . {}\n    cache 30\n", servers.join(" ")) };
+    let forward = if servers.is_empty() {
+        String::new()
+    } else {
+        format!("    forward . {}\n    cache 30\n", servers.join(" "))
+    };
     format!(
         ".:1053 {{\n    errors\n    health\n    ready\n    kubernetes cluster.local in-addr.arpa ip6.arpa {{\n        pods insecure\n        fallthrough in-addr.arpa ip6.arpa\n        ttl 5\n    }}\n{forward}    reload\n}}\n"
     )

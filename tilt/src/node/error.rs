@@ -69,7 +69,11 @@ pub enum NodeError {
 }
 
 impl NodeError {
-    pub(super) fn io(action: &'static str, path: impl Into<std::path::PathBuf>, source: std::io::Error) -> Self {
+    pub(super) fn io(
+        action: &'static str,
+        path: impl Into<std::path::PathBuf>,
+        source: std::io::Error,
+    ) -> Self {
         Self::Layout(LayoutError::Io { action, path: path.into(), source })
     }
 

@@ -19,7 +19,8 @@ pub(super) async fn connect(site: &Site, sandbox: i32) -> Result<(), NodeError> 
     let [host, node] = [network.host_address(), network.node_address()].map(|address| address.to_string());
     if run("ip", &["link", "show", "dev", &name], QUICK).await.is_err() {
         let pid = sandbox.to_string();
-        run("ip", &["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid], QUICK).await?;
+        run("ip", &["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid], QUICK)
+            .await?;
     }
     run("ip", &["address", "replace", &format!("{host}/30"), "dev", &name], QUICK).await?;
     run("ip", &["link", "set", &name, "up"], QUICK).await?;
@@ -45,7 +46,8 @@ pub(super) async fn open_egress(site: &Site) -> Result<(), NodeError> {
             iptables(&rule.with("-I")).await?;
         }
     }
-    let forwarding = fs::read_to_string(FORWARDING).map_err(|source| NodeError::io("read", FORWARDING, source))?;
+    let forwarding =
+        fs::read_to_string(FORWARDING).map_err(|source| NodeError::io("read", FORWARDING, source))?;
     if forwarding.trim() == "0" {
         // Remembered, so that closing it gives the machine its setting back.
         let marker = site.config("forwarding-was-off");
@@ -96,7 +98,8 @@ struct Rule {
 
 impl Rule {
     fn with(&self, action: &str) -> Vec<String> {
-        let mut words = vec!["-w".to_owned(), "-t".into(), self.table.into(), action.into(), self.chain.into()];
+        let mut words =
+            vec!["-w".to_owned(), "-t".into(), self.table.into(), action.into(), self.chain.into()];
         words.extend(self.matches.iter().cloned());
         words.extend(["-m", "comment", "--comment", &self.comment, "-j", self.target].map(String::from));
         words

@@ -117,7 +117,10 @@ pub async fn ensure_packages(layout: &Layout, progress: &Progress) -> Result<(),
     if left.is_empty() {
         return Ok(());
     }
-    Err(NodeError::Unfit { problem: format!("still missing after apt-get: {left}"), remedy: "install them".into() })
+    Err(NodeError::Unfit {
+        problem: format!("still missing after apt-get: {left}"),
+        remedy: "install them".into(),
+    })
 }
 
 /// The folder with the CNI plugins.
@@ -148,7 +151,11 @@ mod tests {
     fn a_state_folder_in_run_is_refused_with_the_remedy() {
         let layout = Layout::of_checkout(Path::new("/run/somewhere"));
         let findings = doctor(&layout);
-        assert!(findings.iter().any(|finding| finding.problem.contains("/run") || finding.problem.contains("Linux")));
+        assert!(
+            findings
+                .iter()
+                .any(|finding| finding.problem.contains("/run") || finding.problem.contains("Linux"))
+        );
         assert!(findings.iter().all(|finding| !finding.remedy.is_empty()));
         assert!(!can_run(&layout));
     }

@@ -108,7 +108,8 @@ impl RealNode {
         let coredns = toolchain.find_or_build(&pins::COREDNS, progress).await?;
         let images = images::ensure(layout, &coredns, progress).await?;
         let site = Site { layout: layout.clone(), network: *plane.network(), name: NAME.into() };
-        let api_port = Ports::load(layout).ok().and_then(|ports| ports.get("kube-apiserver")).unwrap_or_default();
+        let api_port =
+            Ports::load(layout).ok().and_then(|ports| ports.get("kube-apiserver")).unwrap_or_default();
 
         let (sandbox, watchdog) =
             progress.step("starting the real node's namespaces", namespaces(&site, &options)).await?;
@@ -158,6 +159,12 @@ impl RealNode {
         &self.site.network
     }
 
+    /// What the kernel's objects of this platform are called: link, control group, packet rules.
+    #[must_use]
+    pub fn kernel_name(&self) -> String {
+        self.site.kernel_name()
+    }
+
     /// Whether every process of the node runs, by name.
     #[must_use]
     pub fn processes(&self) -> Vec<(&'static str, bool)> {
@@ -197,7 +204,11 @@ async fn namespaces(site: &Site, options: &NodeOptions) -> Result<(i32, Option<W
     let pid = process.identity().pid;
     cgroup::create(&site.kernel_name())?;
     link::connect(site, pid).await?;
-    if options.egress { link::open_egress(site).await? } else { link::close_egress(site).await? }
+    if options.egress {
+        link::open_egress(site).await?
+    } else {
+        link::close_egress(site).await?
+    }
     Ok((pid, watchdog))
 }
 
@@ -205,8 +216,10 @@ async fn namespaces(site: &Site, options: &NodeOptions) -> Result<(i32, Option<W
 async fn ready(client: &Client, site: &Site, since: Timestamp) -> Result<(), NodeError> {
     let nodes: Api<Node> = Api::all(client.clone());
     until("the real node's readiness", site, "kubelet", async || {
-        let node = nodes.get_opt(&site.name).await.map_err(|error| NodeError::api("read the real node", error))?;
-        let conditions = node.and_then(|node| node.status).and_then(|status| status.conditions).unwrap_or_default();
+        let node =
+            nodes.get_opt(&site.name).await.map_err(|error| NodeError::api("read the real node", error))?;
+        let conditions =
+            node.and_then(|node| node.status).and_then(|status| status.conditions).unwrap_or_default();
         Ok(conditions.iter().any(|condition| {
             let heard = condition.last_heartbeat_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
             condition.type_ == "Ready" && condition.status == "True" && heard.as_second() >= since.as_second()
@@ -218,7 +231,10 @@ async fn ready(client: &Client, site: &Site, since: Timestamp) -> Result<(), Nod
 /// Applies CoreDNS and waits until it answers.
 async fn name_service(client: &Client, site: &Site) -> Result<(), NodeError> {
     dns::apply(client, site).await?;
-    until("an answer of cluster DNS", site, "kubelet", async || Ok(dns::answers(site.network.dns_service()).await)).await
+    until("an answer of cluster DNS", site, "kubelet", async || {
+        Ok(dns::answers(site.network.dns_service()).await)
+    })
+    .await
 }
 
 async fn until(
@@ -241,6 +257,7 @@ async fn until(
 fn resident(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.split_ascii_whitespace().next()).and_then(|text| text.parse::<u64>().ok());
+    let kibibytes =
+        line.and_then(|line| line.split_ascii_whitespace().next()).and_then(|text| text.parse::<u64>().ok());
     kibibytes.unwrap_or_default() * 1024
 }

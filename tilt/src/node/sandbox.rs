@@ -54,7 +54,8 @@ fn spec(site: &Site) -> Result<Spec, NodeError> {
     let script = site.config("init.sh");
     write_private(&script, INIT.as_bytes())?;
     let resolver = site.config("resolv.conf");
-    let servers: String = reachable_name_servers().iter().map(|server| format!("nameserver {server}\n")).collect();
+    let servers: String =
+        reachable_name_servers().iter().map(|server| format!("nameserver {server}\n")).collect();
     // In place, since the running node has this very file mounted.
     fs::write(&resolver, servers).map_err(|source| NodeError::io("write", &resolver, source))?;
     let namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc"];

@@ -20,9 +20,6 @@ const AGENT_GRACE: Duration = Duration::from_secs(5);
 /// How long containers may take to end, as a database needs to close its files.
 const CONTAINER_GRACE: Duration = Duration::from_secs(10);
 
-/// What holds a pod's namespaces; it ends with the node.
-const PAUSE_PROGRAM: &str = "catatonit";
-
 /// The node of a layout, if there ever was one.
 pub(super) fn site(layout: &Layout) -> Option<Site> {
     let site = |network| Site { layout: layout.clone(), network, name: NAME.into() };
@@ -66,24 +63,28 @@ pub(super) async fn clear(site: &Site) -> Result<(), NodeError> {
     link::close_egress(site).await
 }
 
-/// Asks the processes of all containers to end and waits for a while.
+/// Asks the processes of all containers to end, and waits a while for those that listen. The first
+/// process of a container that does not is deaf to the request, and waiting for it is idle.
 async fn end_containers(site: &Site) {
     let group = site.kernel_name();
-    let workers = || {
-        let all = cgroup::processes(&group).into_iter();
-        all.filter(|pid| !is_program(*pid, PAUSE_PROGRAM)).collect::<Vec<_>>()
-    };
-    for pid in workers() {
+    for pid in cgroup::processes(&group) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
+    let listening = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        catches(&status, Signal::SIGTERM)
+    };
     let deadline = Instant::now() + CONTAINER_GRACE;
-    while !workers().is_empty() && Instant::now() < deadline {
+    while cgroup::processes(&group).iter().any(listening) && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-fn is_program(pid: i32, name: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+/// Whether a process, by its `/proc/<pid>/status`, has a handler for the signal.
+fn catches(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (signal as i32 - 1)) != 0
 }
 
 /// Holders of namespaces that run our script although no record names them.
@@ -110,4 +111,16 @@ pub(super) fn members(site: &Site, holder: i32) -> Vec<i32> {
 fn all_processes() -> Vec<i32> {
     let entries = fs::read_dir(Path::new("/proc")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_handles_a_signal_is_read_from_its_mask() {
+        assert!(catches("Name:\tpostgres\nSigCgt:\t0000000000004000\n", Signal::SIGTERM));
+        assert!(!catches("Name:\tsleep\nSigCgt:\t0000000000000000\n", Signal::SIGTERM));
+        assert!(!catches("", Signal::SIGTERM));
+    }
 }

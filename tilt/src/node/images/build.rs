@@ -17,7 +17,12 @@ use crate::node::command::{QUICK, run, run_in};
 const PACK_LIMIT: Duration = Duration::from_secs(300);
 
 /// Builds the image into `archive`, a file that `ctr images import` reads.
-pub(super) async fn build(source: &Source, recipe: &Recipe, program: Option<&Path>, archive: &Path) -> Result<(), NodeError> {
+pub(super) async fn build(
+    source: &Source,
+    recipe: &Recipe,
+    program: Option<&Path>,
+    archive: &Path,
+) -> Result<(), NodeError> {
     let cache = archive.parent().unwrap_or(archive);
     let work = tempfile::tempdir_in(cache).map_err(|error| NodeError::io("write", cache, error))?;
     let root = work.path().join("root");
@@ -99,9 +104,11 @@ async fn pack(recipe: &Recipe, work: &Path, root: &Path) -> Result<PathBuf, Node
     let printed = run("sha256sum", &[&paths[0]], PACK_LIMIT).await?;
     let digest = printed.split_ascii_whitespace().next().unwrap_or_default();
     write(&work.join("config.json"), &recipe.config(digest).to_string(), 0o644)?;
-    let manifest = json!([{"Config": "config.json", "RepoTags": [recipe.reference], "Layers": ["layer.tar"]}]);
+    let manifest =
+        json!([{"Config": "config.json", "RepoTags": [recipe.reference], "Layers": ["layer.tar"]}]);
     write(&work.join("manifest.json"), &manifest.to_string(), 0o644)?;
-    let words = [same.as_slice(), &["-cf", "image.tar", "manifest.json", "config.json", "layer.tar"]].concat();
+    let words =
+        [same.as_slice(), &["-cf", "image.tar", "manifest.json", "config.json", "layer.tar"]].concat();
     run_in("tar", &words, Some(work), PACK_LIMIT).await?;
     Ok(work.join("image.tar"))
 }

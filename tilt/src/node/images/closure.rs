@@ -35,7 +35,8 @@ pub(super) async fn download(recipe: &Recipe, folder: &Path) -> Result<Vec<(Pack
 
 async fn attempt(recipe: &Recipe, folder: &Path) -> Result<Vec<(Package, PathBuf)>, NodeError> {
     let failed = |source| NodeError::io("create", folder, source);
-    let (status, archives, packages) = (folder.join("status"), folder.join("archives"), folder.join("packages"));
+    let (status, archives, packages) =
+        (folder.join("status"), folder.join("archives"), folder.join("packages"));
     fs::create_dir_all(archives.join("partial")).map_err(failed)?;
     fs::create_dir_all(&packages).map_err(failed)?;
     fs::write(&status, "").map_err(failed)?;
@@ -49,14 +50,18 @@ async fn attempt(recipe: &Recipe, folder: &Path) -> Result<Vec<(Package, PathBuf
     words.extend(["install", "--print-uris", "-qq", "-y"].map(String::from));
     words.extend(recipe.packages.iter().cloned());
     let closure = parse(&run("apt-get", &words, APT_LIMIT).await?);
-    let chosen: Vec<Package> = closure.into_iter().filter(|package| !recipe.leaves_out(&package.name)).collect();
+    let chosen: Vec<Package> =
+        closure.into_iter().filter(|package| !recipe.leaves_out(&package.name)).collect();
     let mut words = ["-o", "APT::Sandbox::User=root", "download", "-q"].map(String::from).to_vec();
     words.extend(chosen.iter().map(|package| format!("{}={}", package.name, package.version)));
     run_in("apt-get", &words, Some(&packages), APT_LIMIT).await?;
-    let files: Vec<PathBuf> = fs::read_dir(&packages).map_err(failed)?.flatten().map(|entry| entry.path()).collect();
+    let files: Vec<PathBuf> =
+        fs::read_dir(&packages).map_err(failed)?.flatten().map(|entry| entry.path()).collect();
     let file = |package: &Package| {
         let prefix = format!("{}_{}_", package.name, package.version.replace(':', "%3a"));
-        let named = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        let named = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        };
         files.iter().find(named).cloned().ok_or_else(|| NodeError::Command {
             command: "apt-get download".into(),
             output: format!("no file for {} {}", package.name, package.version),

@@ -102,8 +102,10 @@ impl Recipe {
 
     /// The image's configuration, for a single layer of this digest.
     pub(super) fn config(&self, layer: &str) -> Value {
-        let environment: Vec<String> = self.environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let ports: BTreeMap<String, Value> = self.ports.iter().map(|port| (format!("{port}/tcp"), json!({}))).collect();
+        let environment: Vec<String> =
+            self.environment.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let ports: BTreeMap<String, Value> =
+            self.ports.iter().map(|port| (format!("{port}/tcp"), json!({}))).collect();
         let mut config = json!({
             "User": format!("{id}:{id}", id = self.user.id),
             "Env": environment,
