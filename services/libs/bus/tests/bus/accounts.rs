@@ -9,14 +9,14 @@ use mlp_harness::{Access, NatsOptions, NatsServer, Operator, wait_until};
 
 use crate::support::*;
 
-struct Platform {
-    server: NatsServer,
-    keyring: Keyring,
-    bus: Bus,
-    folder: tempfile::TempDir,
+pub struct Platform {
+    pub server: NatsServer,
+    pub keyring: Keyring,
+    pub bus: Bus,
+    pub folder: tempfile::TempDir,
 }
 
-async fn platform_with_accounts() -> Platform {
+pub async fn platform_with_accounts() -> Platform {
     let (keyring, folder) = (Keyring::generate(), tempfile::tempdir().unwrap());
     let mode = OperatorMode::of(&keyring, 1_700_000_000);
     let operator = Operator {
@@ -39,12 +39,12 @@ fn options_of(server: &NatsServer) -> BusOptions {
     options(&server.url())
 }
 
-fn team(name: &str) -> Team {
+pub fn team(name: &str) -> Team {
     Team { uid: format!("uid-{name}"), name: name.parse().unwrap(), limits: TeamLimits::default(), replicas: 1 }
 }
 
 impl Platform {
-    async fn accounts(&self) -> TeamAccounts {
+    pub async fn accounts(&self) -> TeamAccounts {
         TeamAccounts::connect(vec![self.server.url()], self.keyring.clone()).await.unwrap()
     }
 

@@ -14,5 +14,6 @@ mod drain;
 mod failures;
 mod kill;
 mod outages;
+mod subscribers;
 mod support;
 mod telemetry;
