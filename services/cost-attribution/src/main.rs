@@ -1,3 +1,9 @@
-//! Cost per team and hour, exact to the nano-dollar.
+//! The cost-attribution service.
 
-fn main() {}
+use std::process::ExitCode;
+
+use mlp_cost_attribution::{app, domain};
+
+fn main() -> ExitCode {
+    mlp_host::run(domain::SERVICE, app::run)
+}
