@@ -66,6 +66,19 @@ pub struct CacheSpec {
     /// Whether deletion is refused while this is true. Default: false.
     #[serde(default)]
     pub deletion_protection: bool,
+    /// What becomes of the data when the Cache is deleted. Default: Retain.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// What becomes of data when its request is deleted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// Volume or final snapshot and the Secret stay; the same request made anew finds them.
+    #[default]
+    Retain,
+    /// Everything goes.
+    Delete,
 }
 
 /// An in-memory engine.

@@ -76,6 +76,9 @@ pub struct DatabaseSpec {
     /// Whether deletion is refused while this is true. Default: false.
     #[serde(default)]
     pub deletion_protection: bool,
+    /// What becomes of the data when the Database is deleted. Default: Retain.
+    #[serde(default)]
+    pub deletion_policy: crate::cache::DeletionPolicy,
 }
 
 /// A relational engine.
