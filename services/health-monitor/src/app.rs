@@ -8,7 +8,7 @@ use mlp_proto::health::api::v1::health_service_server::HealthServiceServer;
 use tonic::service::Routes;
 
 use crate::api::Service;
-use crate::config::Args;
+use crate::config::Config;
 use crate::events::consume::{DURABLES, WakeTeam};
 use crate::reconcile::apply::SERVICE;
 use crate::reconcile::{TeamHealth, Writer, controller};
@@ -17,7 +17,7 @@ use crate::reconcile::{TeamHealth, Writer, controller};
 ///
 /// # Errors
 /// What keeps it from starting: the broker, the streams, or the gRPC address.
-pub async fn run(args: Args, host: Host) -> Result<ExitCode, BoxError> {
+pub async fn run(args: Config, host: Host) -> Result<ExitCode, BoxError> {
     let bus = Bus::connect(BusOptions {
         servers: host.args().nats_servers(),
         credentials: host.args().nats_creds.clone(),
@@ -50,7 +50,7 @@ pub async fn run(args: Args, host: Host) -> Result<ExitCode, BoxError> {
 
 /// The work of the one replica that leads: the loop over teams and the consumers that wake it.
 async fn lead(
-    args: Args,
+    args: Config,
     host: Host,
     bus: Bus,
     leadership: mlp_host::lease::Leadership,

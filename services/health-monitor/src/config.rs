@@ -10,7 +10,7 @@ use crate::domain::incident::Patience;
 /// Watches the health of every team's resources; opens and closes incidents
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "health-monitor", version)]
-pub struct Args {
+pub struct Config {
     #[command(flatten)]
     host: HostArgs,
 
@@ -28,13 +28,13 @@ pub struct Args {
     incident_retention: Duration,
 }
 
-impl AsRef<HostArgs> for Args {
+impl AsRef<HostArgs> for Config {
     fn as_ref(&self) -> &HostArgs {
         &self.host
     }
 }
 
-impl Args {
+impl Config {
     /// How patient the decisions on incidents are.
     pub const fn patience(&self) -> Patience {
         Patience {

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mlp_host::run::<mlp_health_monitor::config::Args, _, _>("health-monitor", mlp_health_monitor::app::run)
+    mlp_host::run::<mlp_health_monitor::config::Config, _, _>("health-monitor", mlp_health_monitor::app::run)
 }

@@ -184,6 +184,19 @@ pub const HELM: Tool = Tool {
     purpose: "renders charts",
     cold_build_minutes: 1,
 };
+/// Calls gRPC from a shell.
+pub const GRPCURL: Tool = Tool {
+    name: "grpcurl",
+    version: "v1.9.3",
+    folder: "grpcurl",
+    module: "github.com/fullstorydev/grpcurl",
+    package: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
+    linker_flags: "-X main.version=v1.9.3",
+    version_arguments: &["-version"],
+    version_text: "v1.9.3",
+    purpose: "calls the services' gRPC from a shell",
+    cold_build_minutes: 1,
+};
 
 /// Every pinned tool.
 pub const TOOLS: &[Tool] = &[
@@ -202,4 +215,5 @@ pub const TOOLS: &[Tool] = &[
     COREDNS,
     KUSTOMIZE,
     HELM,
+    GRPCURL,
 ];

@@ -1,12 +1,21 @@
 //! `mlp env`: shell exports for the clients people have.
 
+use mlp_tilt::toolchain::Tool;
+use mlp_tilt::toolchain::pins::{GRPCURL, KUBECTL, KUSTOMIZE, NATS};
+use mlp_tilt::{Layout, Toolchain};
+
 use crate::cli::Global;
 use crate::exit::Outcome;
 use crate::platform::Platform;
 
+/// The tools of the toolchain that people call themselves.
+pub(crate) const FOR_PEOPLE: [Tool; 4] = [KUBECTL, NATS, GRPCURL, KUSTOMIZE];
+
 /// Prints `export NAME=value` lines; `eval "$(cargo mlp env)"` sets them.
 pub(crate) fn env(global: &Global) -> Outcome {
-    let platform = Platform::load(&global.state()?)?;
+    let layout = global.layout()?;
+    let platform = Platform::load(layout.state())?;
+    println!("export PATH={}:\"$PATH\"", quote(&tools(&layout)));
     for (name, value) in variables(&platform) {
         println!("export {name}={}", quote(&value));
     }
@@ -30,6 +39,14 @@ pub(crate) fn variables(platform: &Platform) -> Vec<(String, String)> {
         all.push((format!("MLP_GRPC_{upper}"), service.grpc.trim_start_matches("http://").to_owned()));
     }
     all
+}
+
+/// The folders of the pinned command-line tools, so that a shell finds kubectl, nats and grpcurl.
+fn tools(layout: &Layout) -> String {
+    let toolchain = Toolchain::new(layout, None);
+    let found = FOR_PEOPLE.iter().filter_map(|tool| toolchain.find(tool));
+    let folders = found.filter_map(|found| found.path().parent().map(|folder| folder.display().to_string()));
+    folders.collect::<Vec<_>>().join(":")
 }
 
 /// Quotes for a POSIX shell.

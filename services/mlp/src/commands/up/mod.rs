@@ -18,6 +18,7 @@ use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain, node};
 
 use crate::cli::{self, Cluster, Global, Up};
 use crate::commands::down;
+use crate::commands::env::FOR_PEOPLE;
 use crate::commands::status::print;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
@@ -68,6 +69,7 @@ fn start_watchdog() -> Result<Watchdog, Failure> {
 async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> Result<Running, Failure> {
     let steps = Steps::start();
     let toolchain = Toolchain::new(layout, flags.assets.clone());
+    steps.run("toolchain ready", tools(&toolchain)).await?;
     let binaries = steps.run("services built", services::build(layout.root(), &SERVICES)).await?;
     let plane = steps.run("control plane ready", start_plane(layout, flags)).await?;
     let mut running = Running { layout: layout.clone(), plane, environment: flags.environment, node: None };
@@ -96,6 +98,15 @@ async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> R
     println!("  cargo mlp trace team/ml        # everything that happened for team ml, as one trace");
     println!("  cargo mlp events tail --all    # every fact so far");
     Ok(running)
+}
+
+/// Builds what is missing of the tools that `mlp env` puts on a person's PATH; the plane builds its own.
+async fn tools(toolchain: &Toolchain) -> Result<(), Failure> {
+    for tool in FOR_PEOPLE {
+        let found = toolchain.find_or_build(&tool, &Progress::stderr()).await;
+        found.map_err(|error| Failure::while_doing(&format!("getting {}", tool.name), &error))?;
+    }
+    Ok(())
 }
 
 async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
