@@ -53,6 +53,41 @@ fn settings() -> [String; 4] {
         .map(|name| std::fs::read_to_string(format!("/proc/sys/{name}")).unwrap())
 }
 
+/// A place that only this machine can reach and that knows no way back to pods.
+struct Outside {
+    holder: std::process::Child,
+}
+
+const OUTSIDE: &str = "198.18.77.2";
+
+impl Outside {
+    fn new() -> Self {
+        let holder = Command::new("unshare").args(["--net", "sleep", "infinity"]).spawn().unwrap();
+        let pid = holder.id().to_string();
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        while std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|namespace| namespace == own) {
+            std::thread::yield_now();
+        }
+        let link = format!("out{pid}");
+        let ip = |words: &str| assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success(), "{words}");
+        ip(&format!("link add {link} type veth peer name out netns {pid}"));
+        ip(&format!("address add 198.18.77.1/30 dev {link}"));
+        ip(&format!("link set {link} up"));
+        for words in [format!("address add {OUTSIDE}/30 dev out"), "link set out up".into(), "link set lo up".into()] {
+            let enter = ["--target", &pid, "--net", "ip"].into_iter().chain(words.split(' '));
+            assert!(Command::new("nsenter").args(enter).status().unwrap().success(), "{words}");
+        }
+        Self { holder }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
 async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let look = async {
         while !condition().await {
@@ -85,7 +120,7 @@ fn pod(labels: Value, container: Value, volumes: Value) -> Value {
         "metadata": {"labels": labels},
         "spec": {
             "terminationGracePeriodSeconds": 5,
-            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {"runAsNonRoot": true, "fsGroup": 999, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [container],
             "volumes": volumes,
         },
@@ -107,11 +142,15 @@ fn database_pod() -> Value {
         "volumeMounts": [
             {"name": "data", "mountPath": "/var/lib/postgresql/data"},
             {"name": "secret", "mountPath": "/secret"},
+            {"name": "scratch", "mountPath": "/tmp"},
+            {"name": "run", "mountPath": "/var/run/postgresql"},
         ],
     });
     let volumes = json!([
         {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
-        {"name": "secret", "secret": {"secretName": "login"}},
+        {"name": "secret", "secret": {"secretName": "login", "defaultMode": 0o440}},
+        {"name": "scratch", "emptyDir": {}},
+        {"name": "run", "emptyDir": {}},
     ]);
     pod(json!({"app": "db"}), container, volumes)
 }
@@ -119,8 +158,8 @@ fn database_pod() -> Value {
 fn cache_pod() -> Value {
     let password = json!({"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "login", "key": "password"}}});
     let probe = json!({"exec": {"command": ["sh", "-c", "REDISCLI_AUTH=$REDIS_PASSWORD redis-cli ping"]}, "periodSeconds": 1});
-    let container = json!({"name": "redis", "image": images::REDIS, "imagePullPolicy": "IfNotPresent", "env": [password], "readinessProbe": probe});
-    pod(json!({"app": "cache"}), container, json!([]))
+    let container = json!({"name": "redis", "image": images::REDIS, "imagePullPolicy": "IfNotPresent", "env": [password], "readinessProbe": probe, "volumeMounts": [{"name": "data", "mountPath": "/data"}]});
+    pod(json!({"app": "cache"}), container, json!([{"name": "data", "emptyDir": {}}]))
 }
 
 async fn is_ready(pods: &Api<Pod>, name: &str, not_uid: Option<&str>) -> bool {
@@ -157,6 +196,11 @@ async fn execute(pods: &Api<Pod>, name: &str, command: &[&str]) -> (String, bool
     (text.trim().to_owned(), success)
 }
 
+async fn restarts(pods: &Api<Pod>, name: &str) -> i32 {
+    let status = pods.get(name).await.unwrap().status.unwrap();
+    status.container_statuses.unwrap_or_default().iter().map(|container| container.restart_count).sum()
+}
+
 async fn sql(clients: &Api<Pod>, statement: &str) -> Option<String> {
     let address = "postgresql://app:open%20sesame@db.shop.svc.cluster.local/shop?connect_timeout=3";
     let (text, success) = execute(clients, "client", &["psql", "-qtAc", statement, address]).await;
@@ -190,9 +234,8 @@ async fn populate(client: &Client) {
 
 async fn start(plane: &Plane) -> RealNode {
     let toolchain = Toolchain::new(plane.layout(), None);
-    let options = NodeOptions { egress: false, ..NodeOptions::default() };
     let begun = Instant::now();
-    let node = RealNode::start(plane, &toolchain, options, &Progress::stderr()).await.unwrap();
+    let node = RealNode::start(plane, &toolchain, NodeOptions::default(), &Progress::stderr()).await.unwrap();
     eprintln!("real node up in {:.1} s, {} MiB", begun.elapsed().as_secs_f64(), node.resident_bytes() >> 20);
     node
 }
@@ -245,6 +288,12 @@ async fn a_database_serves_other_pods_survives_and_nothing_is_left() {
     let logs = shop.logs("db", &Default::default()).await.unwrap();
     assert!(logs.contains("ready to accept connections"), "{logs}");
 
+    // Nobody listens there, but the refusal has to find its way back.
+    let outside = Outside::new();
+    let (answer, _) = execute(&visitors, "client", &["sh", "-c", &format!("nc -w 3 {OUTSIDE} 9 2>&1")]).await;
+    assert!(answer.contains("refused"), "pods reach what this machine reaches: {answer}");
+    drop(outside);
+
     let first = shop.get("db").await.unwrap().metadata.uid;
     shop.delete("db", &DeleteParams::default()).await.unwrap();
     eventually("the end of the first database pod", || async { shop.get_opt("db").await.unwrap().is_none() })
@@ -254,12 +303,22 @@ async fn a_database_serves_other_pods_survives_and_nothing_is_left() {
     eventually("the row", || async { sql(&visitors, "select id from orders").await.as_deref() == Some("7") })
         .await;
 
-    // Starting again changes nothing, and a killed node comes back with what it held.
+    // Starting again changes nothing, a killed process comes back, and so does a killed node with
+    // what it held.
     let holder = || std::fs::read_to_string(layout.run().join("node.json")).unwrap();
     let running = holder();
     let again = start(&plane).await;
     assert_eq!(holder(), running);
-    drop((again, node));
+    for name in ["kubelet", "containerd"] {
+        let record: Value = serde_json::from_slice(&std::fs::read(layout.run().join(format!("{name}.json"))).unwrap()).unwrap();
+        let group = format!("-{}", record["pid"]);
+        assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
+    }
+    let healed = start(&plane).await;
+    eventually("the row after a repair", || async { sql(&visitors, "select id from orders").await.as_deref() == Some("7") })
+        .await;
+    assert_eq!(restarts(&visitors, "client").await, 0, "containers outlive kubelet and containerd");
+    drop((healed, again, node));
     eventually("the end of a node that is not detached", || async { RealNode::attach(&layout).is_none() })
         .await;
     let node = start(&plane).await;

@@ -5,12 +5,20 @@
 //! carrying the platform's name as a comment.
 
 use std::fs;
+use std::path::Path;
 
 use super::command::{QUICK, run};
 use super::site::Site;
 use super::{NodeError, machine};
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// Exists while forwarding is on only because a platform of this machine turned it on. Like the
+/// setting itself it does not outlive a restart of the machine.
+const FORWARDING_WAS_OFF: &str = "/run/mlp-forwarding-was-off";
+
+/// How the links of all platforms begin.
+pub(super) const PREFIX: &str = "mlp-";
 
 /// Makes the link and the routes to the node's pods and Services; harmless when they exist.
 pub(super) async fn connect(site: &Site, sandbox: i32) -> Result<(), NodeError> {
@@ -49,9 +57,7 @@ pub(super) async fn open_egress(site: &Site) -> Result<(), NodeError> {
     let forwarding =
         fs::read_to_string(FORWARDING).map_err(|source| NodeError::io("read", FORWARDING, source))?;
     if forwarding.trim() == "0" {
-        // Remembered, so that closing it gives the machine its setting back.
-        let marker = site.config("forwarding-was-off");
-        fs::write(&marker, "").map_err(|source| NodeError::io("write", marker, source))?;
+        fs::write(FORWARDING_WAS_OFF, "").map_err(|source| NodeError::io("write", FORWARDING_WAS_OFF, source))?;
         fs::write(FORWARDING, "1").map_err(|source| NodeError::io("write", FORWARDING, source))?;
     }
     Ok(())
@@ -66,12 +72,20 @@ pub(super) async fn close_egress(site: &Site) -> Result<(), NodeError> {
             }
         }
     }
-    let marker = site.config("forwarding-was-off");
-    if marker.exists() {
+    let links = run("ip", &["-o", "link", "show", "type", "veth"], QUICK).await.unwrap_or_default();
+    if Path::new(FORWARDING_WAS_OFF).exists() && !others(&links, &site.kernel_name()) {
         fs::write(FORWARDING, "0").map_err(|source| NodeError::io("write", FORWARDING, source))?;
-        fs::remove_file(&marker).map_err(|source| NodeError::io("remove", marker, source))?;
+        fs::remove_file(FORWARDING_WAS_OFF)
+            .map_err(|source| NodeError::io("remove", FORWARDING_WAS_OFF, source))?;
     }
     Ok(())
+}
+
+/// Whether a list of interfaces has the link of another platform.
+fn others(links: &str, own: &str) -> bool {
+    let names = links.lines().filter_map(|line| line.split_ascii_whitespace().nth(1));
+    let names = names.filter_map(|name| name.split(['@', ':']).next());
+    names.filter(|name| name.starts_with(PREFIX)).any(|name| name != own)
 }
 
 /// Removes the link if the namespace did not take it along.
@@ -127,4 +141,16 @@ fn rules(site: &Site) -> [Rule; 4] {
 async fn iptables(arguments: &[String]) -> Result<String, NodeError> {
     let program = machine::program("iptables").unwrap_or_else(|| "iptables".into());
     run(&program.display().to_string(), arguments, QUICK).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_other_platforms_are_told_from_our_own() {
+        let own = "7: mlp-1a2b3c4d@if2: <BROADCAST,UP> mtu 1500\n8: veth0@if3: <UP> mtu 1500\n";
+        assert!(!others(own, "mlp-1a2b3c4d"));
+        assert!(others(own, "mlp-00000000"));
+    }
 }

@@ -29,7 +29,7 @@ impl Site {
     pub(super) fn kernel_name(&self) -> String {
         let digest = Sha256::digest(self.layout.state().as_os_str().as_encoded_bytes());
         let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("mlp-{hex}")
+        format!("{}{hex}", super::link::PREFIX)
     }
 
     /// What the node keeps: kubelet's and containerd's data, logs of pods.
