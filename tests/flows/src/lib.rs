@@ -3,6 +3,7 @@
 //! The tests share one platform, so each uses teams of its own names and removes what it made.
 
 pub mod cli;
+pub mod git;
 pub mod trace;
 
 use std::fmt::Debug;

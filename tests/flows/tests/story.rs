@@ -2,7 +2,6 @@
 //! healed, an incident opened and closed.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,52 +11,13 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use mlp_crds::incident::IncidentState;
 use mlp_crds::{Application, Database, Incident, Team};
 use mlp_flows::cli::mlp_ok;
-use mlp_flows::{Tested, apply, client, remove, team, trace, until, until_isolated, variable};
+use mlp_flows::git::{application, commit, config_map, repository};
+use mlp_flows::{Tested, apply, client, remove, team, trace, until, until_isolated};
 use mlp_harness::wait_until;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Traces arrive in batches; a whole story takes a few of them.
 const TRACE_LIMIT: Duration = Duration::from_secs(60);
-
-/// A git repository with one file, in the platform's state folder.
-fn repository(name: &str, file: &str, content: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let folder = std::path::Path::new(&variable("MLP_STATE")).join(format!("repositories/{name}"));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder)?;
-    git(&folder, &["init", "--quiet", "--initial-branch=main"])?;
-    commit(&folder, file, content)?;
-    Ok(folder.display().to_string())
-}
-
-fn commit(folder: &std::path::Path, file: &str, content: &str) -> Tested {
-    let path = folder.join(file);
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::write(path, content)?;
-    git(folder, &["add", "--all"])?;
-    git(folder, &["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "-m", "change"])
-}
-
-fn git(folder: &std::path::Path, arguments: &[&str]) -> Tested {
-    let output = Command::new("git").current_dir(folder).args(arguments).output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-fn config_map(value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  mode: {value}\n")
-}
-
-fn application(name: &str, team: &str, repository: &str) -> Value {
-    json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-        "metadata": {"name": name, "namespace": format!("{team}-team"),
-            "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
-        "spec": {"project": "default",
-            "source": {"repoURL": format!("file://{repository}"), "path": "app", "targetRevision": "HEAD"},
-            "destination": {"server": "https://kubernetes.default.svc", "namespace": format!("{team}-team")},
-            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}})
-}
 
 fn is_synced(application: &Application) -> bool {
     let status = application.status.clone().unwrap_or_default();
