@@ -3,5 +3,6 @@
 mod bad_input;
 mod commands;
 mod onboarding;
+mod readme;
 mod steady;
 mod story;
