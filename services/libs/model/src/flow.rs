@@ -6,6 +6,10 @@
 
 use sha2::{Digest, Sha256};
 
+/// Attribute of a span: false once it is certain that its work changed nothing. Such a span is not
+/// exported unless another one hangs under it or links to it, or steady state would fill traces.
+pub const EFFECT: &str = "mlp.effect";
+
 /// Ids of a flow's root span, ready for W3C trace context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {

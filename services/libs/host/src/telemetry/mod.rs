@@ -8,6 +8,7 @@
 mod export;
 mod logs;
 mod process;
+mod quiet;
 mod roots;
 
 use std::time::Duration;
@@ -21,7 +22,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, TracerProviderBuilder};
+use opentelemetry_sdk::trace::{
+    SdkTracerProvider, SimpleSpanProcessor, SpanExporter, TracerProviderBuilder,
+};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -32,6 +35,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 use crate::config::{ConfigError, HostArgs};
 use crate::error::BoxError;
 
+pub use quiet::Quiet;
 pub use roots::{FlowIds, FlowSampler, emit_root, emit_root_with};
 
 /// Why telemetry could not be set up. A collector that does not answer is no reason: exports are
@@ -91,7 +95,7 @@ impl Telemetry {
         let mut traces = traces_builder(args.trace_ratio, resource.clone());
         if let Some(endpoint) = &args.otlp_endpoint {
             let exporter = exporter("otlp-endpoint", export::spans(endpoint))?;
-            traces = traces.with_span_processor(export::batched(exporter));
+            traces = traces.with_span_processor(Quiet::new(export::batched(exporter)));
         }
         let logs = match &args.logs_otlp_endpoint {
             Some(endpoint) => {
@@ -128,7 +132,8 @@ impl Telemetry {
         args: &HostArgs,
         exporter: impl SpanExporter + 'static,
     ) -> Result<Self, TelemetryError> {
-        let traces = traces_builder(args.trace_ratio, resource(service, args)).with_simple_exporter(exporter);
+        let quiet = Quiet::new(SimpleSpanProcessor::new(exporter));
+        let traces = traces_builder(args.trace_ratio, resource(service, args)).with_span_processor(quiet);
         Ok(Self { traces: traces.build(), ..Self::build(service, args)? })
     }
 
