@@ -29,7 +29,7 @@ const RECONNECT: Backoff = Backoff { first: Duration::from_millis(100), longest:
 /// How to reach the broker.
 #[derive(Clone, Debug)]
 pub struct BusOptions {
-    /// `nats://host:port`, one or several.
+    /// `nats://host:port`, one or several; an entry may also name several, separated by commas.
     pub servers: Vec<String>,
     /// A `.creds` file with JWT and seed.
     pub credentials: Option<PathBuf>,
@@ -172,8 +172,8 @@ fn read_addresses(servers: &[String]) -> Result<Vec<async_nats::ServerAddr>, Con
     if servers.is_empty() {
         return Err(ConnectError::NoServer);
     }
-    let parse = |text: &String| text.parse().map_err(|_| ConnectError::Address(text.clone()));
-    servers.iter().map(parse).collect()
+    let parse = |text: &str| text.trim().parse().map_err(|_| ConnectError::Address(text.to_owned()));
+    servers.iter().flat_map(|servers| servers.split(',')).map(parse).collect()
 }
 
 async fn settings(

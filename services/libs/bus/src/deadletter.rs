@@ -91,8 +91,10 @@ pub(crate) async fn bury(
         }
     };
     let consumer = burial.consumer;
-    let subject = Topic::delivered(&original.subject)
-        .map_or_else(|_| format!("{ROOT}.{DEAD_LETTER}.{consumer}.{MALFORMED}"), |topic| topic.dead_letter(consumer));
+    let subject = Topic::delivered(&original.subject).map_or_else(
+        |_| format!("{ROOT}.{DEAD_LETTER}.{consumer}.{MALFORMED}"),
+        |topic| topic.dead_letter(consumer),
+    );
     let mut headers = HeaderMap::new();
     let mut set = |name: &str, value: &str| headers.insert(name, percent::encode(value));
     set(CONSUMER, consumer);

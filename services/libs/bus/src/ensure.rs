@@ -3,8 +3,8 @@
 //! What equals the definition is not written. A setting that the server cannot change in place is
 //! a clear error that names it, and the operator decides.
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, ConsumerErrorKind, RetentionPolicy, StorageType};
 use tracing::info;
@@ -65,7 +65,10 @@ async fn stream(bus: &Bus, spec: &StreamSpec) -> Result<Ensured, EnsureError> {
         },
     };
     let Some(live) = live else {
-        bus.jetstream().create_stream(wanted(spec, Config::default())).await.map_err(|error| stream_failed(&what, error))?;
+        bus.jetstream()
+            .create_stream(wanted(spec, Config::default()))
+            .await
+            .map_err(|error| stream_failed(&what, error))?;
         info!(stream = spec.name, "stream created");
         return Ok(Ensured::Created);
     };
@@ -127,7 +130,8 @@ async fn durable(bus: &Bus, spec: &ConsumerSpec, wanted: pull::Config) -> Result
     let what = format!("consumer {} on stream {}", spec.durable, spec.stream);
     let unavailable = |source: Source| EnsureError::Unavailable { what: what.clone(), source };
     let jetstream = bus.jetstream();
-    let stream = jetstream.get_stream_no_info(&spec.stream).await.map_err(|error| unavailable(error.into()))?;
+    let stream =
+        jetstream.get_stream_no_info(&spec.stream).await.map_err(|error| unavailable(error.into()))?;
     let live = match stream.consumer_info(&spec.durable).await {
         Ok(info) => Some(info.config),
         Err(error) => match error.kind() {

@@ -28,7 +28,9 @@ pub enum ConnectError {
     #[error(transparent)]
     Fault(#[from] crate::fault::UnknownFault),
     /// The server was not reached, or refused us.
-    #[error("cannot connect to NATS at {servers}; check that the server runs and that the credentials are its own")]
+    #[error(
+        "cannot connect to NATS at {servers}; check that the server runs and that the credentials are its own"
+    )]
     Refused {
         /// The addresses tried.
         servers: String,
@@ -62,7 +64,9 @@ pub enum PublishError {
     #[error("the fact cannot be published")]
     Invalid(#[from] crate::envelope::EncodeError),
     /// The message is larger than the platform allows.
-    #[error("the fact has {size} bytes; at most {limit} are allowed, put large data in an object and name it")]
+    #[error(
+        "the fact has {size} bytes; at most {limit} are allowed, put large data in an object and name it"
+    )]
     TooLarge {
         /// Bytes of the protobuf message.
         size: usize,
@@ -82,7 +86,9 @@ pub enum PublishError {
         source: Source,
     },
     /// No acknowledgement came within the time allowed; the fact may or may not be stored.
-    #[error("stream {stream} gave no acknowledgement within {seconds} s; is the broker up and the stream created?")]
+    #[error(
+        "stream {stream} gave no acknowledgement within {seconds} s; is the broker up and the stream created?"
+    )]
     NoAck {
         /// The stream.
         stream: String,

@@ -4,8 +4,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, UpDownCounter};
 use opentelemetry::{KeyValue, global};
 
 /// Bucket bounds in seconds, as the semantic conventions ask for messaging durations.
-const SECONDS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -40,7 +39,8 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let meter = global::meter("mlp-bus");
-        let counter = |name, what| meter.u64_counter(name).with_description(what).with_unit("{message}").build();
+        let counter =
+            |name, what| meter.u64_counter(name).with_description(what).with_unit("{message}").build();
         let seconds = |name, what| {
             let histogram = meter.f64_histogram(name).with_description(what).with_unit("s");
             histogram.with_boundaries(SECONDS.to_vec()).build()

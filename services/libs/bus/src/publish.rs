@@ -115,7 +115,11 @@ impl Publisher {
             let error = match self.attempt(subject, headers.clone(), body.clone()).await {
                 Ok(ack) => {
                     self.bus.faults().hit(FaultPoint::PublishAcked);
-                    return Ok(Published { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate });
+                    return Ok(Published {
+                        stream: ack.stream,
+                        sequence: ack.sequence,
+                        duplicate: ack.duplicate,
+                    });
                 }
                 Err(error) => error,
             };
@@ -147,11 +151,7 @@ impl Publisher {
 
     /// Whether the stream has a leader that answers questions and yet stores nothing: nats-server
     /// does this from 2.14 on after a write error.
-    async fn is_frozen(
-        &self,
-        stream: &str,
-        error: &async_nats::jetstream::context::PublishError,
-    ) -> bool {
+    async fn is_frozen(&self, stream: &str, error: &async_nats::jetstream::context::PublishError) -> bool {
         error.kind() == PublishErrorKind::TimedOut && self.bus.jetstream().get_stream(stream).await.is_ok()
     }
 

@@ -150,12 +150,9 @@ fn is_token(text: &str) -> bool {
 }
 
 fn is_kebab(text: &str) -> bool {
-    let word = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-    };
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.len() <= TOKEN_MAX
-        && text.split('-').all(word)
+    let word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.len() <= TOKEN_MAX && text.split('-').all(word)
 }
 
 fn read_major(text: &str) -> Option<u32> {

@@ -52,7 +52,8 @@ impl Bus {
             let opened = self.tail_one(context, options).await;
             let what = format!("stream {}", context.stream());
             let opened = opened.map_err(|source| EnsureError::Unavailable { what, source })?;
-            sources.push(opened.map(|message| message.map_err(Source::from).and_then(|message| read(&message))));
+            sources
+                .push(opened.map(|message| message.map_err(Source::from).and_then(|message| read(&message))));
         }
         Ok(stream::select_all(sources))
     }

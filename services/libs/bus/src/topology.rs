@@ -16,6 +16,9 @@ const STREAMS: &str = include_str!("../../../../deploy/streams/streams.yaml");
 /// `deploy/streams/consumers.yaml`.
 const CONSUMERS: &str = include_str!("../../../../deploy/streams/consumers.yaml");
 
+/// The longest durable: `-exhausted` is added for the reader of its advisories, within 64.
+const DURABLE_MAX: usize = 54;
+
 /// A definition that cannot be applied. The message names the entry and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
@@ -180,7 +183,8 @@ impl StreamSpec {
     /// # Errors
     /// [`DefinitionError::Value`] names the field.
     pub fn check(&self) -> Result<(), DefinitionError> {
-        let refuse = |field, problem| Err(DefinitionError::Value { entry: self.name.clone(), field, problem });
+        let refuse =
+            |field, problem| Err(DefinitionError::Value { entry: self.name.clone(), field, problem });
         match self {
             _ if self.subjects.is_empty() => refuse("subjects", "is empty; name at least one"),
             _ if ![1, 3, 5].contains(&self.replicas) => refuse("replicas", "must be 1, 3 or 5"),
@@ -224,13 +228,17 @@ impl ConsumerSpec {
     /// [`DefinitionError`] names the field.
     pub fn check(&self) -> Result<(), DefinitionError> {
         check_durable(&self.durable)?;
-        let refuse = |field, problem| Err(DefinitionError::Value { entry: self.durable.clone(), field, problem });
+        let refuse =
+            |field, problem| Err(DefinitionError::Value { entry: self.durable.clone(), field, problem });
         let buffer = i64::try_from(self.buffer).unwrap_or(i64::MAX);
         match self {
+            _ if self.durable.len() > DURABLE_MAX => refuse("durable", "must have at most 54 characters"),
             _ if self.filters.is_empty() => refuse("filters", "is empty; name at least one subject"),
             _ if self.ack_wait < Duration::from_secs(1) => refuse("ackWait", "must be at least 1s"),
             _ if self.back_off.is_empty() => refuse("backOff", "is empty; name at least one delay"),
-            _ if self.back_off.contains(&Duration::ZERO) => refuse("backOff", "must hold no 0s: a NAK has a delay"),
+            _ if self.back_off.contains(&Duration::ZERO) => {
+                refuse("backOff", "must hold no 0s: a NAK has a delay")
+            }
             _ if self.max_deliver == 0 => refuse("maxDeliver", "must be above 0: poison must end"),
             _ if self.workers == 0 => refuse("workers", "must be above 0"),
             _ if self.buffer < self.workers => refuse("buffer", "must be at least workers"),

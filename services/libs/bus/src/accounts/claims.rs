@@ -54,17 +54,16 @@ impl Keyring {
     /// The token of the system or platform account. Neither changes when a team comes or goes.
     pub fn base_account_token(&self, party: Party<'_>, now: i64) -> String {
         let disk = if party == Party::Platform { UNLIMITED } else { 0 };
-        let mut nats = json!({
+        let exports = if party == Party::Platform { exports() } else { json!([]) };
+        let nats = json!({
             "type": "account", "version": 2, "authorization": {}, "default_permissions": {},
+            "exports": exports,
             "limits": {
                 "subs": UNLIMITED, "data": UNLIMITED, "payload": UNLIMITED, "imports": UNLIMITED,
                 "exports": UNLIMITED, "wildcards": true, "conn": UNLIMITED, "leaf": UNLIMITED,
                 "mem_storage": disk, "disk_storage": disk, "streams": UNLIMITED, "consumer": UNLIMITED,
             },
         });
-        if party == Party::Platform {
-            nats["exports"] = exports();
-        }
         self.account_token(party, &party.to_string(), now, nats)
     }
 
@@ -100,7 +99,8 @@ impl Keyring {
         let operator = self.operator();
         let nats = json!({ "type": "generic", "version": 2, "accounts": accounts });
         let subject = operator.public_key();
-        Token { issuer: &operator, subject: &subject, name: "delete", issued: now, expires: None, nats }.sign()
+        Token { issuer: &operator, subject: &subject, name: "delete", issued: now, expires: None, nats }
+            .sign()
     }
 
     /// Credentials without bounds in an account: for the platform's own services and for us in a

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, push};
-use async_nats::jetstream::stream::{Config, External, Source as StreamSource, StorageType, StreamConsumerSource};
+use async_nats::jetstream::stream::{
+    Config, External, Source as StreamSource, StorageType, StreamConsumerSource,
+};
 use async_nats::jetstream::{self, Context as JetStream};
 use async_nats::{Client, ConnectOptions};
 use mlp_model::name::PLATFORM;
@@ -12,6 +14,7 @@ use serde::Deserialize;
 use tracing::info;
 
 use super::claims::TeamLimits;
+use super::jwt::claims_of;
 use super::keyring::{Keyring, Party};
 use super::{API_PREFIX, EVENTS, deliver_subject};
 use crate::connection::REQUEST_TIMEOUT;
@@ -133,7 +136,10 @@ impl TeamAccounts {
     pub async fn ensure(&self, team: &Team) -> Result<(), AccountsError> {
         let account = self.keyring.public_key(Party::Team(&team.uid));
         let token = self.keyring.team_account_token(&team.uid, team.name.as_str(), &team.limits, now());
-        self.push("$SYS.REQ.CLAIMS.UPDATE", &account, token).await?;
+        if !self.is_known(&account, &token).await {
+            self.push("$SYS.REQ.CLAIMS.UPDATE", &account, token).await?;
+            info!(team = team.name.as_str(), account, "team's event account pushed");
+        }
         for context in Context::ALL {
             let stream = context.stream();
             let made = self.platform.create_consumer_on_stream(consumer(team, &account, context), stream);
@@ -141,11 +147,22 @@ impl TeamAccounts {
         }
         let client = join(&self.servers, &self.keyring, Party::Team(&team.uid)).await?;
         let own = jetstream::new(client.clone());
-        let made = own.create_or_update_stream(stream(team, &account)).await;
-        made.map_err(|error| step("make the stream", &account, error))?;
+        let wanted = stream(team, &account);
+        let live = own.get_stream(EVENTS).await.ok();
+        if !live.is_some_and(|live| is_as_wanted(&live.cached_info().config, &wanted)) {
+            let made = own.create_or_update_stream(wanted).await;
+            made.map_err(|error| step("make the stream", &account, error))?;
+        }
         let _closed = client.drain().await;
-        info!(team = team.name.as_str(), account, "team's event account made");
         Ok(())
+    }
+
+    /// Whether the broker has the account with the same claims, whenever they were signed.
+    async fn is_known(&self, account: &str, token: &str) -> bool {
+        let subject = format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP");
+        let Ok(known) = self.system.request(subject, "".into()).await else { return false };
+        let known = std::str::from_utf8(&known.payload).ok().and_then(claims_of);
+        known.is_some() && known == claims_of(token)
     }
 
     /// Takes a team's account away: its users are cut off first, then its copies, its consumers and
@@ -157,9 +174,7 @@ impl TeamAccounts {
         let account = self.keyring.public_key(Party::Team(&team.uid));
         if let Ok(client) = join(&self.servers, &self.keyring, Party::Team(&team.uid)).await {
             let gone = jetstream::new(client.clone()).delete_stream(EVENTS).await;
-            let absent = |error: &jetstream::context::DeleteStreamError| {
-                matches!(error.kind(), jetstream::context::DeleteStreamErrorKind::JetStream(said) if said.code() == 404)
-            };
+            let absent = |error: &jetstream::context::DeleteStreamError| matches!(error.kind(), jetstream::context::DeleteStreamErrorKind::JetStream(said) if said.code() == 404);
             if let Err(error) = gone
                 && !absent(&error)
             {
@@ -186,8 +201,8 @@ impl TeamAccounts {
     async fn push(&self, subject: &'static str, account: &str, token: String) -> Result<(), AccountsError> {
         let asked = self.system.request(subject, token.into_bytes().into()).await;
         let reply = asked.map_err(|error| step("push the token", account, error))?;
-        let answer: Answer =
-            serde_json::from_slice(&reply.payload).map_err(|error| step("read the answer", account, error))?;
+        let answer: Answer = serde_json::from_slice(&reply.payload)
+            .map_err(|error| step("read the answer", account, error))?;
         let refused = |message: String| AccountsError::Refused { account: account.to_owned(), message };
         match answer {
             Answer { error: Some(error), .. } => Err(refused(error.description)),
@@ -204,7 +219,8 @@ fn step(step: &'static str, account: &str, source: impl Into<Source>) -> Account
 async fn join(servers: &[String], keyring: &Keyring, party: Party<'_>) -> Result<Client, AccountsError> {
     let credentials: Secret<String> = keyring.service_credentials(party, ACTING, now());
     let failed = |source: Source| AccountsError::Connect { account: party.to_string(), source };
-    let options = ConnectOptions::with_credentials(credentials.expose()).map_err(|error| failed(error.into()))?;
+    let options =
+        ConnectOptions::with_credentials(credentials.expose()).map_err(|error| failed(error.into()))?;
     let options = options.name(ACTING).request_timeout(Some(REQUEST_TIMEOUT));
     options.connect(servers.to_vec()).await.map_err(|error| failed(error.into()))
 }
@@ -244,6 +260,18 @@ fn stream(team: &Team, account: &str) -> Config {
         max_bytes: team.limits.disk_bytes / copies,
         ..Default::default()
     }
+}
+
+fn is_as_wanted(live: &Config, wanted: &Config) -> bool {
+    let feeds = |config: &Config| -> Vec<_> {
+        let sources = config.sources.iter().flatten();
+        sources
+            .map(|source| (source.name.clone(), source.consumer.as_ref().map(|c| c.deliver_subject.clone())))
+            .collect()
+    };
+    feeds(live) == feeds(wanted)
+        && live.num_replicas == wanted.num_replicas
+        && (live.max_age, live.max_bytes) == (wanted.max_age, wanted.max_bytes)
 }
 
 fn now() -> i64 {

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use super::pull::{Pull, Pulled};
 use super::worker::{Job, Shared};
 use crate::backoff::Backoff;
+use crate::connection::REQUEST_TIMEOUT;
 use crate::error::ConsumeError;
 use crate::{ensure, envelope};
 
@@ -19,6 +20,9 @@ use crate::{ensure, envelope};
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(2) };
 /// A message whose lane is full comes again after about this long.
 const LANE_FULL_DELAY: Duration = Duration::from_secs(2);
+
+/// How long an inbox that is being left may still deliver.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 struct Intake<'a> {
     shared: &'a Arc<Shared>,
@@ -44,16 +48,13 @@ pub(super) async fn run(shared: &Arc<Shared>, shutdown: &CancellationToken) -> R
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            _ = connection.changed() => intake.reconnected(),
+            _ = connection.changed() => intake.reconnected().await,
             _ = watch.tick() => intake.watch().await?,
             pulled = intake.pull.next() => intake.take(pulled).await?,
             room = room(shared), if !intake.pull.is_open() => intake.request(room).await,
         }
     }
-    intake.pull.stop().await;
-    while let Pulled::Message(message) = intake.pull.next().await {
-        intake.accept(*message).await;
-    }
+    intake.finish_pull(REQUEST_TIMEOUT).await;
     Ok(())
 }
 
@@ -88,10 +89,26 @@ impl Intake<'_> {
 
     /// A message that the client cannot read (headers that are no text) ends the connection, and
     /// with it every delivery behind it. Pulled alone it harms no other, and ends at the server's
-    /// limit; so after each reconnect messages are pulled one by one for a while.
-    fn reconnected(&mut self) {
-        self.forget_request();
+    /// limit; so after each reconnect messages are pulled one by one for a while, and on a new
+    /// inbox: the server honours earlier requests as long as their inbox is subscribed to.
+    async fn reconnected(&mut self) {
         self.cautious_until = Instant::now() + self.shared.spec.ack_wait * 3;
+        self.replace_pull().await;
+    }
+
+    async fn replace_pull(&mut self) {
+        self.finish_pull(LEAVE_WITHIN).await;
+        self.reserved = None;
+        self.pull = open(self.shared).await;
+    }
+
+    /// Unsubscribes and takes in what was sent before; what a broken connection kept comes again.
+    async fn finish_pull(&mut self, within: Duration) {
+        self.pull.stop().await;
+        let until = tokio::time::Instant::now() + within;
+        while let Ok(Pulled::Message(message)) = tokio::time::timeout_at(until, self.pull.next()).await {
+            self.accept(*message).await;
+        }
     }
 
     async fn request(&mut self, room: Option<OwnedSemaphorePermit>) {
@@ -146,9 +163,7 @@ impl Intake<'_> {
     async fn recreate(&mut self, why: &str) {
         warn!(durable = self.shared.spec.durable, why, "making the pull anew");
         self.shared.bus.metrics().recreated.add(1, &self.shared.labels);
-        self.pull.stop().await;
-        self.reserved = None;
-        self.pull = open(self.shared).await;
+        self.replace_pull().await;
         self.last_delivery = Instant::now();
     }
 
@@ -167,10 +182,13 @@ impl Intake<'_> {
     /// Measures the lag; makes the pull anew when messages wait and none came for too long.
     async fn watch(&mut self) -> Result<(), ConsumeError> {
         let (spec, bus) = (&self.shared.spec, &self.shared.bus);
-        let asked = bus.jetstream().get_consumer_from_stream::<pull::Config, _, _>(&spec.durable, &spec.stream);
+        let asked =
+            bus.jetstream().get_consumer_from_stream::<pull::Config, _, _>(&spec.durable, &spec.stream);
         let consumer = match asked.await {
             Ok(consumer) => consumer,
-            Err(error) if matches!(error.kind(), async_nats::jetstream::stream::ConsumerErrorKind::JetStream(_)) => {
+            Err(error)
+                if matches!(error.kind(), async_nats::jetstream::stream::ConsumerErrorKind::JetStream(_)) =>
+            {
                 return self.ensure().await;
             }
             Err(_) => return Ok(()),

@@ -102,7 +102,11 @@ impl Pull {
             Some(_) => {
                 self.open = 0;
                 let said = message.description.as_deref().unwrap_or_default();
-                if said.eq_ignore_ascii_case("Consumer Deleted") { Pulled::ConsumerGone } else { Pulled::Ended }
+                if said.eq_ignore_ascii_case("Consumer Deleted") {
+                    Pulled::ConsumerGone
+                } else {
+                    Pulled::Ended
+                }
             }
         }
     }

@@ -128,7 +128,8 @@ async fn decide<H: Handler>(shared: &Shared, handler: &H, job: &Job) -> Verdict 
     };
     let attempts = shared.order().attempts(job.sequence, job.delivered);
     if attempts > shared.spec.max_deliver.saturating_mul(2) {
-        let detail = format!("delivered {} times without an answer; does the handler end the process?", job.delivered);
+        let detail =
+            format!("delivered {} times without an answer; does the handler end the process?", job.delivered);
         return bury("NeverAnswered", detail);
     }
     shared.bus.faults().hit(FaultPoint::Received);
@@ -146,7 +147,9 @@ async fn decide<H: Handler>(shared: &Shared, handler: &H, job: &Job) -> Verdict 
             return Verdict::Ack;
         }
         Ok(Ok(Err(error))) => (error.class(), error.reason(), chain(&error)),
-        Ok(Err(_panic)) => (Class::Transient, "HandlerPanicked", "the handler panicked, see its log".to_owned()),
+        Ok(Err(_panic)) => {
+            (Class::Transient, "HandlerPanicked", "the handler panicked, see its log".to_owned())
+        }
         Err(_elapsed) => {
             let detail = format!("the handler ran longer than {} s", shared.spec.handler_cap.as_secs());
             (Class::Transient, "HandlerTimedOut", detail)
@@ -162,7 +165,9 @@ async fn decide<H: Handler>(shared: &Shared, handler: &H, job: &Job) -> Verdict 
             warn!(reason, detail, attempts, "event will be delivered again");
             Verdict::PutBack { delay: delay(), excused: false }
         }
-        Class::Transient | Class::Waiting(_) => bury(reason, format!("after {} deliveries: {detail}", job.delivered)),
+        Class::Transient | Class::Waiting(_) => {
+            bury(reason, format!("after {} deliveries: {detail}", job.delivered))
+        }
     }
 }
 

@@ -107,7 +107,8 @@ impl Bus {
             deliver_policy: DeliverPolicy::All,
             ..Default::default()
         };
-        let stream = self.jetstream().get_stream_no_info(STREAM).await.map_err(|error| failed(error.into()))?;
+        let stream =
+            self.jetstream().get_stream_no_info(STREAM).await.map_err(|error| failed(error.into()))?;
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(error.into()))?;
         let mut waiting = consumer.cached_info().num_pending;
         let mut messages = consumer.messages().await.map_err(|error| failed(error.into()))?;

@@ -36,7 +36,10 @@ fn a_fact_comes_back_as_it_went() {
     let event = decode(&topic.to_string(), Some(&headers), body, 1).unwrap();
     assert_eq!(event, Event::of(&fact()).unwrap());
     assert_eq!(headers.get("ce-sequence").map(|v| v.as_str()), Some("00000000000000000007"));
-    assert_eq!(headers.get("ce-dataschema").map(|v| v.as_str()), Some("proto:mlp.team.events.v1.TeamIsolated"));
+    assert_eq!(
+        headers.get("ce-dataschema").map(|v| v.as_str()),
+        Some("proto:mlp.team.events.v1.TeamIsolated")
+    );
 }
 
 #[test]

@@ -25,12 +25,14 @@ pub async fn platform_with_accounts() -> Platform {
         resolver: folder.path().join("resolver"),
         preload: mode.preload,
     };
-    let options = NatsOptions { access: Access::Operator(operator), sync_always: false, ..NatsOptions::default() };
+    let options =
+        NatsOptions { access: Access::Operator(operator), sync_always: false, ..NatsOptions::default() };
     let server = NatsServer::start(options).await.unwrap();
     let credentials = folder.path().join("platform.creds");
     let user = keyring.service_credentials(Party::Platform, "services", 1_700_000_000);
     std::fs::write(&credentials, user.expose()).unwrap();
-    let bus = Bus::connect(BusOptions { credentials: Some(credentials), ..options_of(&server) }).await.unwrap();
+    let bus =
+        Bus::connect(BusOptions { credentials: Some(credentials), ..options_of(&server) }).await.unwrap();
     bus.ensure_streams(&streams(1)).await.unwrap();
     Platform { server, keyring, bus, folder }
 }
@@ -40,7 +42,12 @@ fn options_of(server: &NatsServer) -> BusOptions {
 }
 
 pub fn team(name: &str) -> Team {
-    Team { uid: format!("uid-{name}"), name: name.parse().unwrap(), limits: TeamLimits::default(), replicas: 1 }
+    Team {
+        uid: format!("uid-{name}"),
+        name: name.parse().unwrap(),
+        limits: TeamLimits::default(),
+        replicas: 1,
+    }
 }
 
 impl Platform {
@@ -56,6 +63,15 @@ impl Platform {
     async fn team_client(&self, name: &str) -> async_nats::Client {
         self.team_options(name).connect(self.server.url()).await.unwrap()
     }
+}
+
+/// The token of team ml's account, as the server keeps it.
+async fn pushed(platform: &Platform) -> (Vec<u8>, std::time::SystemTime) {
+    let account = platform.keyring.public_key(Party::Team("uid-ml"));
+    let file = platform.folder.path().join("resolver").join(format!("{account}.jwt"));
+    let written =
+        || async { Some((std::fs::read(&file).ok()?, std::fs::metadata(&file).ok()?.modified().ok()?)) };
+    wait_until(LIMIT, "the account's token on disk", written).await.unwrap()
 }
 
 /// Subjects of a team's stream, read as a team does: by a consumer of its own.
@@ -80,13 +96,19 @@ async fn a_team_gets_its_own_facts_and_the_platforms_and_none_of_others() {
     accounts.ensure(&team("ml")).await.unwrap();
     accounts.ensure(&team("data")).await.unwrap();
     publish_all(&platform.bus, &[fact_of("ml", "after", 1), fact_of("_platform", "public", 1)]).await;
+    let token = pushed(&platform).await;
     accounts.ensure(&team("ml")).await.unwrap();
+    assert_eq!(pushed(&platform).await, token, "repeating it writes nothing");
     publish_all(&platform.bus, &[fact_of("data", "other", 2), fact_of("ml", "after", 2)]).await;
 
     let subject = |team: &str, aggregate: &str| format!("mlp.team.team-isolated.v1.{team}.{aggregate}");
     let ml = platform.team_client("ml").await;
-    let expected =
-        [subject("_platform", "public"), subject("ml", "after"), subject("ml", "after"), subject("ml", "before")];
+    let expected = [
+        subject("_platform", "public"),
+        subject("ml", "after"),
+        subject("ml", "after"),
+        subject("ml", "before"),
+    ];
     assert_eq!(subjects(&ml, 4).await, expected);
     let data = platform.team_client("data").await;
     let expected = [subject("_platform", "public"), subject("data", "other"), subject("data", "other")];
@@ -95,7 +117,8 @@ async fn a_team_gets_its_own_facts_and_the_platforms_and_none_of_others() {
     assert_eq!(stream.get_info().await.unwrap().state.messages, 4, "none of data");
     let message = stream.get_raw_message(1).await.unwrap();
     let event =
-        mlp_bus::envelope::decode(&message.subject, Some(&message.headers), message.payload.clone(), 1).unwrap();
+        mlp_bus::envelope::decode(&message.subject, Some(&message.headers), message.payload.clone(), 1)
+            .unwrap();
     assert_eq!(event.id, fact_of("ml", &event.aggregate, event.version).id, "the envelope is whole");
 }
 
@@ -111,13 +134,33 @@ async fn a_team_is_denied_every_verb_on_the_platforms_account() {
     let other = platform.keyring.public_key(Party::Team("uid-data"));
     let own = platform.keyring.public_key(Party::Team("uid-ml"));
     let verbs = [
-        "INFO", "STREAM.CREATE.TEAM", "STREAM.UPDATE.TEAM", "STREAM.INFO.TEAM", "STREAM.DELETE.TEAM",
-        "STREAM.PURGE.TEAM", "STREAM.MSG.GET.TEAM", "STREAM.MSG.DELETE.TEAM", "STREAM.SNAPSHOT.TEAM",
-        "STREAM.RESTORE.TEAM", "STREAM.NAMES", "STREAM.LIST", "DIRECT.GET.TEAM", "CONSUMER.CREATE.TEAM",
-        "CONSUMER.CREATE.TEAM.spy", "CONSUMER.CREATE.TEAM.spy.mlp.team.>", "CONSUMER.DURABLE.CREATE.TEAM.spy",
-        "CONSUMER.INFO.TEAM.spy", "CONSUMER.NAMES.TEAM", "CONSUMER.LIST.TEAM", "CONSUMER.DELETE.TEAM.spy",
-        "CONSUMER.MSG.NEXT.TEAM.spy", "CONSUMER.PAUSE.TEAM.spy", "CONSUMER.UNPIN.TEAM.spy",
-        "STREAM.LEADER.STEPDOWN.TEAM", "STREAM.PEER.REMOVE.TEAM", "CONSUMER.LEADER.STEPDOWN.TEAM.spy",
+        "INFO",
+        "STREAM.CREATE.TEAM",
+        "STREAM.UPDATE.TEAM",
+        "STREAM.INFO.TEAM",
+        "STREAM.DELETE.TEAM",
+        "STREAM.PURGE.TEAM",
+        "STREAM.MSG.GET.TEAM",
+        "STREAM.MSG.DELETE.TEAM",
+        "STREAM.SNAPSHOT.TEAM",
+        "STREAM.RESTORE.TEAM",
+        "STREAM.NAMES",
+        "STREAM.LIST",
+        "DIRECT.GET.TEAM",
+        "CONSUMER.CREATE.TEAM",
+        "CONSUMER.CREATE.TEAM.spy",
+        "CONSUMER.CREATE.TEAM.spy.mlp.team.>",
+        "CONSUMER.DURABLE.CREATE.TEAM.spy",
+        "CONSUMER.INFO.TEAM.spy",
+        "CONSUMER.NAMES.TEAM",
+        "CONSUMER.LIST.TEAM",
+        "CONSUMER.DELETE.TEAM.spy",
+        "CONSUMER.MSG.NEXT.TEAM.spy",
+        "CONSUMER.PAUSE.TEAM.spy",
+        "CONSUMER.UNPIN.TEAM.spy",
+        "STREAM.LEADER.STEPDOWN.TEAM",
+        "STREAM.PEER.REMOVE.TEAM",
+        "CONSUMER.LEADER.STEPDOWN.TEAM.spy",
     ];
     for prefix in ["$JS.API", "mlp.platform.API"] {
         for verb in verbs {

@@ -55,15 +55,19 @@ async fn order_holds_per_aggregate_while_aggregates_run_beside_each_other() {
         }
         Ok(Handled::Done)
     };
-    let facts: Vec<_> =
-        (1..=10).flat_map(|version| ["slow", "a", "b", "c"].map(|aggregate| fact(aggregate, version))).collect();
+    let facts: Vec<_> = (1..=10)
+        .flat_map(|version| ["slow", "a", "b", "c"].map(|aggregate| fact(aggregate, version)))
+        .collect();
     publish_all(&bus, &facts).await;
     let running = run(&bus, spec("reader"), slow_first);
     running.wait_for_effects(40).await;
     let log = running.stop().await;
     for aggregate in ["slow", "a", "b", "c"] {
-        let versions: Vec<_> =
-            log.iter().filter(|(event, _)| event.aggregate == aggregate).map(|(event, _)| event.version).collect();
+        let versions: Vec<_> = log
+            .iter()
+            .filter(|(event, _)| event.aggregate == aggregate)
+            .map(|(event, _)| event.version)
+            .collect();
         assert_eq!(versions, (1..=10).collect::<Vec<_>>(), "{aggregate}");
     }
     let last_quick = log.iter().rposition(|(event, _)| event.aggregate != "slow").unwrap();
@@ -115,7 +119,8 @@ async fn streams_and_consumers_are_brought_to_their_definition_and_then_left_alo
     };
     let jetstream = stranger(&server).await;
     jetstream.create_stream(config).await.unwrap();
-    let held = mlp_bus::StreamSpec { name: "HELD".into(), subjects: vec!["held.>".into()], ..specs[0].clone() };
+    let held =
+        mlp_bus::StreamSpec { name: "HELD".into(), subjects: vec!["held.>".into()], ..specs[0].clone() };
     let error = bus.ensure_streams(&[held]).await.unwrap_err();
     assert!(error.to_string().contains("storage = memory, the definition says file"), "{error}");
     let overlap = mlp_bus::StreamSpec { name: "OTHER".into(), ..specs[0].clone() };

@@ -27,7 +27,11 @@ async fn a_transient_failure_comes_again_and_holds_back_only_its_own_aggregate()
     let facts: Vec<_> = (1..=4).flat_map(|version| [fact("bad", version), fact("good", version)]).collect();
     publish_all(&bus, &facts).await;
     let first_fails_twice = |event: Event| async move {
-        if event.aggregate == "bad" && event.version == 1 && event.delivery <= 2 { TRANSIENT } else { Ok(Handled::Done) }
+        if event.aggregate == "bad" && event.version == 1 && event.delivery <= 2 {
+            TRANSIENT
+        } else {
+            Ok(Handled::Done)
+        }
     };
     let running = run(&bus, spec("reader"), first_fails_twice);
     running.wait_for_effects(8).await;
@@ -63,7 +67,8 @@ async fn poison_goes_to_the_dead_letters_byte_for_byte_and_the_rest_goes_on() {
         .await
         .unwrap();
     publish_all(&bus, &[fact("u-1", 1), fact("u-2", 1)]).await;
-    let poison = |event: Event| async move { if event.aggregate == "u-1" { TERMINAL } else { Ok(Handled::Done) } };
+    let poison =
+        |event: Event| async move { if event.aggregate == "u-1" { TERMINAL } else { Ok(Handled::Done) } };
     let running = run(&bus, spec("reader"), poison);
     running.wait_for_effects(1).await;
     let dead = wait_for_dead(&bus, 2).await;
@@ -79,7 +84,10 @@ async fn poison_goes_to_the_dead_letters_byte_for_byte_and_the_rest_goes_on() {
 
     let terminal = &dead.iter().find(|letter| letter.stream_sequence == 2).unwrap();
     assert_eq!((terminal.reason.as_str(), terminal.error.as_str()), ("Scripted", "scripted Terminal"));
-    assert_eq!((terminal.consumer.as_str(), terminal.stream.as_str(), terminal.deliveries), ("reader", "TEAM", 1));
+    assert_eq!(
+        (terminal.consumer.as_str(), terminal.stream.as_str(), terminal.deliveries),
+        ("reader", "TEAM", 1)
+    );
     assert_eq!(terminal.event().unwrap().id, fact("u-1", 1).id);
     assert_eq!(terminal.headers, raw_headers(&server, 2).await);
     let ml = Filter { team: Some("ml".into()), consumer: Some("reader".into()), ..Filter::default() };
@@ -91,7 +99,8 @@ async fn poison_goes_to_the_dead_letters_byte_for_byte_and_the_rest_goes_on() {
 async fn raw_headers(server: &mlp_harness::NatsServer, sequence: u64) -> Vec<u8> {
     use base64::Engine as _;
     let query = serde_json::json!({ "seq": sequence });
-    let reply: serde_json::Value = stranger(server).await.request("STREAM.MSG.GET.TEAM", &query).await.unwrap();
+    let reply: serde_json::Value =
+        stranger(server).await.request("STREAM.MSG.GET.TEAM", &query).await.unwrap();
     let text = reply.pointer("/message/hdrs").unwrap().as_str().unwrap().to_owned();
     base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }
@@ -148,7 +157,11 @@ async fn waiting_is_no_failure() {
     let waits = move |_: Event| {
         let call = seen.fetch_add(1, Ordering::SeqCst);
         async move {
-            if call < 6 { Err(Scripted(Class::Waiting(Duration::from_millis(50)))) } else { Ok(Handled::Done) }
+            if call < 6 {
+                Err(Scripted(Class::Waiting(Duration::from_millis(50))))
+            } else {
+                Ok(Handled::Done)
+            }
         }
     };
     let running = run(&bus, spec("reader"), waits);
@@ -204,7 +217,8 @@ async fn what_the_server_gave_up_is_buried_from_its_advisory() {
     spec.back_off = vec![Duration::from_millis(100)];
     bus.ensure_consumers(&[spec.clone()]).await.unwrap();
     let stream = stranger(&server).await.get_stream("TEAM").await.unwrap();
-    let consumer: async_nats::jetstream::consumer::PullConsumer = stream.get_consumer("reader").await.unwrap();
+    let consumer: async_nats::jetstream::consumer::PullConsumer =
+        stream.get_consumer("reader").await.unwrap();
     let exhausted = || async {
         let mut batch = consumer.fetch().max_messages(1).messages().await.unwrap();
         while let Some(message) = futures::StreamExt::next(&mut batch).await {

@@ -142,7 +142,12 @@ async fn kill_at(point: FaultPoint) {
     let steady: Vec<_> = effects.iter().filter(|line| line.starts_with("steady")).cloned().collect();
     assert_eq!(steady, ["steady:1", "steady:2", "steady:3"], "in order after {}", point.as_str());
     effects.sort();
-    assert_eq!(effects, ["flaky:1", "poison:1", "steady:1", "steady:2", "steady:3"], "after {}", point.as_str());
+    assert_eq!(
+        effects,
+        ["flaky:1", "poison:1", "steady:1", "steady:2", "steady:3"],
+        "after {}",
+        point.as_str()
+    );
     assert!(FileOutbox(folder.path().join("outbox")).read().is_empty());
     assert!(bus.dead_letters(&Filter::default(), 10).await.unwrap().is_empty());
     let stored = stranger(&server).await.get_stream("TEAM").await.unwrap();

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mlp_bus::{Fenced, Handled, PublishError, StreamSpec};
+use mlp_bus::{Fenced, Handled, PublishError, Relay, StreamSpec};
 use mlp_harness::{NatsCluster, NatsOptions, NatsServer, wait_until};
 use mlp_model::Classified as _;
 
@@ -11,10 +11,13 @@ use crate::support::*;
 
 fn assert_in_order(effects: &[(String, u64)], aggregates: u64, versions: u64) {
     for aggregate in 0..aggregates {
-        let name = format!("u-{aggregate}");
-        let seen: Vec<_> = effects.iter().filter(|(own, _)| *own == name).map(|(_, version)| *version).collect();
-        assert_eq!(seen, (1..=versions).collect::<Vec<_>>(), "{name}");
+        assert_in_order_of(&format!("u-{aggregate}"), effects, versions);
     }
+}
+
+fn assert_in_order_of(name: &str, effects: &[(String, u64)], versions: u64) {
+    let seen: Vec<_> = effects.iter().filter(|(own, _)| own == name).map(|(_, version)| *version).collect();
+    assert_eq!(seen, (1..=versions).collect::<Vec<_>>(), "{name}");
 }
 
 #[tokio::test]
@@ -56,7 +59,9 @@ async fn ten_seconds_without_a_leader_delay_and_lose_nothing() {
     publish_all(&bus, &[fact("u-0", 1)]).await;
     running.wait_for_effects(1).await;
 
-    let jetstream = async_nats::jetstream::new(async_nats::connect(cluster.url().split(',').next().unwrap()).await.unwrap());
+    let jetstream = async_nats::jetstream::new(
+        async_nats::connect(cluster.url().split(',').next().unwrap()).await.unwrap(),
+    );
     let stream = jetstream.get_stream("TEAM").await.unwrap();
     let leader = stream.cached_info().cluster.clone().unwrap().leader.unwrap();
     let leader: usize = leader.rsplit('-').next().unwrap().parse().unwrap();
@@ -140,7 +145,8 @@ async fn a_full_disk_is_a_clear_condition_and_loses_nothing() {
 async fn a_slow_handler_bounds_memory_and_gets_everything() {
     let server = server().await;
     let bus = platform(&server).await;
-    let facts: Vec<_> = (1..=150).map(|number| fact(&format!("u-{}", number % 50), number / 50 + 1)).collect();
+    let facts: Vec<_> =
+        (1..=150).map(|number| fact(&format!("u-{}", number % 50), number / 50 + 1)).collect();
     publish_all(&bus, &facts).await;
     let mut small = spec("reader");
     (small.workers, small.buffer) = (2, 8);
@@ -203,7 +209,8 @@ async fn a_pull_that_stalls_is_made_anew() {
     let until = std::time::SystemTime::now() + Duration::from_secs(3600);
     stream.pause_consumer("stalling", until.into()).await.unwrap();
     publish_all(&bus, &[fact("u-1", 2)]).await;
-    let recreated = || async { (crate::telemetry::counter("mlp.bus.pull.recreated", "stalling") > before).then_some(()) };
+    let recreated =
+        || async { (crate::telemetry::counter("mlp.bus.pull.recreated", "stalling") > before).then_some(()) };
     wait_until(LIMIT, "the watchdog", recreated).await.unwrap();
     stream.resume_consumer("stalling").await.unwrap();
     running.wait_for_effects(2).await;
@@ -292,5 +299,42 @@ async fn headers_that_no_client_can_read_end_in_the_dead_letters() {
     assert!(refused.to_string().contains("not UTF-8"), "{refused}");
     publish_all(&bus, &[fact("u-1", 3)]).await;
     running.wait_for_effects(3).await;
+    running.stop().await;
+}
+
+#[derive(Default)]
+struct MemoryOutbox(std::sync::Mutex<Vec<mlp_model::Fact>>);
+
+impl mlp_model::OutboxStore for MemoryOutbox {
+    type Error = Scripted;
+
+    async fn pending(&self, limit: usize) -> Result<Vec<mlp_model::Fact>, Scripted> {
+        Ok(self.0.lock().unwrap().iter().take(limit).cloned().collect())
+    }
+
+    async fn trim(&self, published: &[mlp_model::FactId]) -> Result<(), Scripted> {
+        self.0.lock().unwrap().retain(|fact| !published.contains(&fact.id));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_outbox_waits_for_the_broker_and_then_drains_in_order() {
+    let server = server().await;
+    let bus = platform(&server).await;
+    let outbox = MemoryOutbox::default();
+    *outbox.0.lock().unwrap() = (1..=70).map(|version| fact("u-1", version)).collect();
+    server.kill();
+    let impatient = Relay::new(bus.publisher().within(Duration::from_millis(300)));
+    let error = impatient.flush(&outbox).await.unwrap_err();
+    assert_eq!(error.reason(), "BrokerUnavailable");
+    assert!(matches!(error.class(), mlp_model::Class::Transient));
+    assert_eq!(outbox.0.lock().unwrap().len(), 70, "nothing is trimmed unacknowledged");
+    server.restart().await.unwrap();
+    assert_eq!(Relay::new(bus.publisher()).flush(&outbox).await.unwrap(), 70);
+    assert!(outbox.0.lock().unwrap().is_empty());
+    let running = run(&bus, spec("reader"), done);
+    running.wait_for_effects(70).await;
+    assert_in_order_of("u-1", &running.effects(), 70);
     running.stop().await;
 }

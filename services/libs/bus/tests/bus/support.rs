@@ -169,7 +169,8 @@ impl Running {
     pub async fn stop(self) -> Vec<(Event, Option<Handled>)> {
         self.shutdown.cancel();
         tokio::time::timeout(LIMIT, self.task).await.expect("the loop ends").unwrap().unwrap();
-        Arc::try_unwrap(self.log).map_or_else(|log| log.lock().unwrap().clone(), |log| log.into_inner().unwrap())
+        Arc::try_unwrap(self.log)
+            .map_or_else(|log| log.lock().unwrap().clone(), |log| log.into_inner().unwrap())
     }
 }
 

@@ -27,12 +27,14 @@ fn telemetry() -> &'static Telemetry {
     TELEMETRY.get_or_init(|| {
         let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
         let tracers = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
-        let reader = PeriodicReader::builder(metrics.clone()).with_interval(Duration::from_secs(86_400)).build();
+        let reader =
+            PeriodicReader::builder(metrics.clone()).with_interval(Duration::from_secs(86_400)).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         opentelemetry::global::set_meter_provider(meters.clone());
         let layer = tracing_opentelemetry::layer().with_tracer(tracers.tracer("test"));
         let only_ours = tracing_subscriber::filter::EnvFilter::new("mlp_bus=info,bus=info");
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(only_ours).with(layer)).unwrap();
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(only_ours).with(layer))
+            .unwrap();
         Telemetry { spans, metrics, meters, _tracers: tracers }
     })
 }
@@ -51,7 +53,8 @@ pub fn counter(name: &str, durable: &str) -> u64 {
     let of_durable = |attribute: &opentelemetry::KeyValue| {
         attribute.key.as_str() == "messaging.consumer.group.name" && attribute.value.as_str() == durable
     };
-    let metrics = last.scope_metrics().flat_map(|scope| scope.metrics()).filter(|metric| metric.name() == name);
+    let metrics =
+        last.scope_metrics().flat_map(|scope| scope.metrics()).filter(|metric| metric.name() == name);
     let values = metrics.map(|metric| match metric.data() {
         AggregatedMetrics::U64(MetricData::Sum(sum)) => {
             let points = sum.data_points().filter(|point| point.attributes().any(of_durable));
