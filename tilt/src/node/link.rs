@@ -25,6 +25,15 @@ pub(super) async fn connect(site: &Site, sandbox: i32) -> Result<(), NodeError> 
     let name = site.kernel_name();
     let network = &site.network;
     let [host, node] = [network.host_address(), network.node_address()].map(|address| address.to_string());
+    let routes = run("ip", &["-o", "-4", "route", "show"], QUICK).await?;
+    for range in [network.pods(), network.services(), format!("{}/30", network.host_address())] {
+        if let Some(other) = taken(&routes, &range, &name) {
+            return Err(NodeError::Unfit {
+                problem: format!("the addresses {range} belong to the interface {other}"),
+                remedy: "stop what uses it, or choose others with `mlp down --wipe`".into(),
+            });
+        }
+    }
     if run("ip", &["link", "show", "dev", &name], QUICK).await.is_err() {
         let pid = sandbox.to_string();
         run("ip", &["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid], QUICK)
@@ -57,7 +66,8 @@ pub(super) async fn open_egress(site: &Site) -> Result<(), NodeError> {
     let forwarding =
         fs::read_to_string(FORWARDING).map_err(|source| NodeError::io("read", FORWARDING, source))?;
     if forwarding.trim() == "0" {
-        fs::write(FORWARDING_WAS_OFF, "").map_err(|source| NodeError::io("write", FORWARDING_WAS_OFF, source))?;
+        fs::write(FORWARDING_WAS_OFF, "")
+            .map_err(|source| NodeError::io("write", FORWARDING_WAS_OFF, source))?;
         fs::write(FORWARDING, "1").map_err(|source| NodeError::io("write", FORWARDING, source))?;
     }
     Ok(())
@@ -79,6 +89,19 @@ pub(super) async fn close_egress(site: &Site) -> Result<(), NodeError> {
             .map_err(|source| NodeError::io("remove", FORWARDING_WAS_OFF, source))?;
     }
     Ok(())
+}
+
+/// The interface other than our own to which a list of routes leads for exactly this range.
+fn taken<'a>(routes: &'a str, range: &str, own: &str) -> Option<&'a str> {
+    let (address, length) = range.split_once('/')?;
+    let [a, b, c, d] = address.parse::<std::net::Ipv4Addr>().ok()?.octets();
+    let length: u32 = length.parse().ok()?;
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0);
+    let network = std::net::Ipv4Addr::from(u32::from_be_bytes([a, b, c, d]) & mask);
+    let range = format!("{network}/{length}");
+    let same = routes.lines().filter(|line| line.split_ascii_whitespace().next() == Some(range.as_str()));
+    let interfaces = same.filter_map(|line| line.split_once(" dev ")?.1.split_ascii_whitespace().next());
+    interfaces.into_iter().find(|interface| *interface != own)
 }
 
 /// Whether a list of interfaces has the link of another platform.
@@ -146,6 +169,16 @@ async fn iptables(arguments: &[String]) -> Result<String, NodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_that_lead_elsewhere_are_taken() {
+        let routes = "default via 192.0.2.1 dev eth0 \n10.161.0.0/17 via 10.201.0.2 dev mlp-0a0b0c0d \n\
+                      10.201.0.0/30 dev mlp-0a0b0c0d proto kernel scope link src 10.201.0.1 \n";
+        assert_eq!(taken(routes, "10.161.0.0/17", "mlp-1a2b3c4d"), Some("mlp-0a0b0c0d"));
+        assert_eq!(taken(routes, "10.201.0.1/30", "mlp-1a2b3c4d"), Some("mlp-0a0b0c0d"));
+        assert_eq!(taken(routes, "10.161.0.0/17", "mlp-0a0b0c0d"), None);
+        assert_eq!(taken(routes, "10.162.0.0/17", "mlp-1a2b3c4d"), None);
+    }
 
     #[test]
     fn links_of_other_platforms_are_told_from_our_own() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{NodeError, cgroup, command};
+use super::{NodeError, cgroup, command, images};
 use crate::layout::Layout;
 use crate::progress::Progress;
 
@@ -140,7 +140,8 @@ fn missing_packages() -> BTreeSet<&'static str> {
     let present = |name: &str| {
         program(name).is_some() || CNI_FOLDERS.iter().any(|folder| Path::new(folder).join(name).is_file())
     };
-    PROGRAMS.iter().filter(|(name, _)| !present(name)).map(|(_, package)| *package).collect()
+    let programs = PROGRAMS.iter().filter(|(name, _)| !present(name)).map(|(_, package)| *package);
+    programs.chain(images::missing_package()).collect()
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) async fn build(
     fs::create_dir_all(&root).map_err(|error| NodeError::io("create", &root, error))?;
     let mut contents = String::new();
     if !recipe.packages.is_empty() {
-        for (package, file) in closure::download(recipe, &work.path().join("apt")).await? {
+        for (package, file) in closure::download(recipe, cache, &work.path().join("apt")).await? {
             let paths = [&file, &root].map(|path| path.display().to_string());
             run("dpkg-deb", &["-x", &paths[0], &paths[1]], QUICK).await?;
             contents += &format!("{} {}\n", package.name, package.version);

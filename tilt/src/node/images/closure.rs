@@ -11,6 +11,12 @@ use crate::node::command::{run, run_in};
 /// What one call of apt may take.
 const APT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// The Debian release whose packages the recipes name.
+const RELEASE: &str = "bookworm";
+
+/// Debian's keys, which its package `debian-archive-keyring` brings on other systems.
+pub(in crate::node) const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// A package at a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Package {
@@ -22,18 +28,63 @@ pub(super) struct Package {
 ///
 /// The lists of a machine may be older than the mirror, which then no longer has the file: they are
 /// updated once, and all is tried again.
-pub(super) async fn download(recipe: &Recipe, folder: &Path) -> Result<Vec<(Package, PathBuf)>, NodeError> {
-    match attempt(recipe, folder).await {
+pub(super) async fn download(
+    recipe: &Recipe,
+    cache: &Path,
+    folder: &Path,
+) -> Result<Vec<(Package, PathBuf)>, NodeError> {
+    let sources = sources(cache)?;
+    match attempt(recipe, &sources, folder).await {
         Ok(packages) => Ok(packages),
         Err(error) => {
             tracing::info!(%error, "package lists are updated");
-            run("apt-get", &["update", "-q"], APT_LIMIT).await?;
-            attempt(recipe, folder).await
+            let words: Vec<String> = sources.iter().cloned().chain(["update".into(), "-q".into()]).collect();
+            run("apt-get", &words, APT_LIMIT).await?;
+            attempt(recipe, &sources, folder).await
         }
     }
 }
 
-async fn attempt(recipe: &Recipe, folder: &Path) -> Result<Vec<(Package, PathBuf)>, NodeError> {
+/// Whether this machine is of the release that the recipes name, so that its own sources will do.
+pub(in crate::node) fn is_release() -> bool {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release.lines().any(|line| line.trim() == format!("VERSION_CODENAME={RELEASE}"))
+}
+
+/// Options by which apt reads Debian's own mirror and keeps its lists in our cache; none where the
+/// machine's sources will do.
+fn sources(cache: &Path) -> Result<Vec<String>, NodeError> {
+    if is_release() { Ok(Vec::new()) } else { foreign_sources(cache) }
+}
+
+fn foreign_sources(cache: &Path) -> Result<Vec<String>, NodeError> {
+    let folder = cache.join("apt");
+    let failed = |source| NodeError::io("write", &folder, source);
+    for part in ["lists/partial", "parts", "preferences"] {
+        fs::create_dir_all(folder.join(part)).map_err(failed)?;
+    }
+    let line = |mirror: &str, suite: &str| format!("deb [signed-by={KEYS}] {mirror} {suite} main\n");
+    let list = line("http://deb.debian.org/debian", RELEASE)
+        + &line("http://deb.debian.org/debian-security", &format!("{RELEASE}-security"));
+    fs::write(folder.join("sources.list"), list).map_err(failed)?;
+    let at = |option: &str, part: &str| format!("{option}={}", folder.join(part).display());
+    let options = [
+        at("Dir::Etc::sourcelist", "sources.list"),
+        at("Dir::Etc::sourceparts", "parts"),
+        at("Dir::Etc::preferencesparts", "preferences"),
+        at("Dir::State::lists", "lists"),
+        at("Dir::Cache::pkgcache", "pkgcache.bin"),
+        at("Dir::Cache::srcpkgcache", "srcpkgcache.bin"),
+        "APT::Sandbox::User=root".into(),
+    ];
+    Ok(options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect())
+}
+
+async fn attempt(
+    recipe: &Recipe,
+    sources: &[String],
+    folder: &Path,
+) -> Result<Vec<(Package, PathBuf)>, NodeError> {
     let failed = |source| NodeError::io("create", folder, source);
     let (status, archives, packages) =
         (folder.join("status"), folder.join("archives"), folder.join("packages"));
@@ -46,13 +97,15 @@ async fn attempt(recipe: &Recipe, folder: &Path) -> Result<Vec<(Package, PathBuf
         "APT::Install-Recommends=false".into(),
         "Debug::NoLocking=true".into(),
     ];
-    let mut words: Vec<String> = options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect();
+    let options = options.into_iter().flat_map(|option| ["-o".to_owned(), option]);
+    let mut words: Vec<String> = sources.iter().cloned().chain(options).collect();
     words.extend(["install", "--print-uris", "-qq", "-y"].map(String::from));
     words.extend(recipe.packages.iter().cloned());
     let closure = parse(&run("apt-get", &words, APT_LIMIT).await?);
     let chosen: Vec<Package> =
         closure.into_iter().filter(|package| !recipe.leaves_out(&package.name)).collect();
-    let mut words = ["-o", "APT::Sandbox::User=root", "download", "-q"].map(String::from).to_vec();
+    let mut words = sources.to_vec();
+    words.extend(["-o", "APT::Sandbox::User=root", "download", "-q"].map(String::from));
     words.extend(chosen.iter().map(|package| format!("{}={}", package.name, package.version)));
     run_in("apt-get", &words, Some(&packages), APT_LIMIT).await?;
     let files: Vec<PathBuf> =
@@ -84,6 +137,16 @@ fn parse(text: &str) -> Vec<Package> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn elsewhere_packages_come_from_debians_own_mirror() {
+        let cache = tempfile::tempdir().unwrap();
+        let options = foreign_sources(cache.path()).unwrap();
+        let list = fs::read_to_string(cache.path().join("apt/sources.list")).unwrap();
+        assert!(list.contains("deb.debian.org/debian bookworm main") && list.contains(KEYS));
+        let lists = format!("Dir::State::lists={}", cache.path().join("apt/lists").display());
+        assert!(options.contains(&lists), "the machine's own lists stay as they are");
+    }
 
     #[test]
     fn names_and_versions_are_read_with_epochs() {

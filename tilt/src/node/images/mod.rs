@@ -18,6 +18,12 @@ use crate::layout::Layout;
 use crate::progress::Progress;
 use crate::toolchain::pins;
 
+/// The package that images cannot be built without on this machine, and that is not there.
+pub(super) fn missing_package() -> Option<&'static str> {
+    let needed = !closure::is_release() && !Path::new(closure::KEYS).is_file();
+    needed.then_some("debian-archive-keyring")
+}
+
 /// The image that holds a pod's namespaces.
 pub const PAUSE: &str = "mlp/pause:1";
 /// Cluster DNS.
