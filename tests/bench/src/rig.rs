@@ -1,0 +1,116 @@
+//! An embedded control plane and broker in a folder of their own, for services to be measured on.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use mlp_bus::accounts::{Keyring, OperatorMode, Party};
+use mlp_tilt::layout::write_private;
+use mlp_tilt::plane::nats::Operator;
+use mlp_tilt::process::Watchdog;
+use mlp_tilt::{Broker, Layout, Options, Plane, Progress};
+
+use crate::Error;
+use crate::service::Service;
+
+/// The checkout's folders.
+pub(crate) fn layout() -> Result<Layout, Error> {
+    Ok(Layout::discover(Path::new(env!("CARGO_MANIFEST_DIR")))?)
+}
+
+/// Where results and states of benchmarks are.
+pub(crate) fn folder() -> Result<PathBuf, Error> {
+    Ok(layout()?.root().join(".mlp/bench"))
+}
+
+/// A control plane with our kinds, a broker in operator mode, and a watchdog over all of it.
+pub(crate) struct Rig {
+    plane: Plane,
+    keyring: Keyring,
+    watchdog: Watchdog,
+}
+
+impl Rig {
+    /// Starts from nothing. With `fsync` etcd syncs each write to disk, as a platform does.
+    pub(crate) async fn start(fsync: bool) -> Result<Self, Error> {
+        let layout = layout()?.with_state(folder()?.join("state"));
+        let quiet = Progress::quiet();
+        Plane::wipe(&layout, &quiet).await?;
+        layout.open()?;
+        let keyring = Keyring::generate();
+        let mode = OperatorMode::of(&keyring, now());
+        let operator = Operator {
+            jwt: mode.operator,
+            system_account: mode.system_account,
+            resolver: layout.data("nats-accounts"),
+            preload: mode.preload,
+        };
+        let options = Options { etcd_fsync: fsync, broker: Broker::Operator(operator), ..Options::default() };
+        let plane = Plane::start(&layout, options, &quiet).await?;
+        install_kinds(&plane.client()).await?;
+        Ok(Self { plane, keyring, watchdog: Watchdog::start()? })
+    }
+
+    /// The administrator's client.
+    pub(crate) fn client(&self) -> Client {
+        self.plane.client()
+    }
+
+    /// Ends what is under it when this process ends.
+    pub(crate) const fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// Starts a service's process as `mlp up` does, and waits until it is ready.
+    pub(crate) async fn service(&self, name: &'static str, binary: &Path) -> Result<Service, Error> {
+        let layout = self.plane.layout();
+        let kubeconfig = self.plane.service_kubeconfig(name, Some("cluster-admin")).await?;
+        let credentials = layout.config().join(format!("nats-{name}.creds"));
+        let user = self.keyring.service_credentials(Party::Platform, name, now());
+        write_private(&credentials, user.expose().as_bytes())?;
+        let seed = layout.pki().join("nats-operator.seed");
+        write_private(&seed, self.keyring.seed().expose().as_bytes())?;
+        let nats = self.plane.endpoints().nats.unwrap_or_default();
+        let path = |path: &Path| path.display().to_string();
+        let variables = [
+            ("MLP_KUBECONFIG", path(&kubeconfig)),
+            ("MLP_NATS_URL", nats),
+            ("MLP_NATS_CREDS", path(&credentials)),
+            ("MLP_NATS_OPERATOR_SEED", path(&seed)),
+            ("MLP_DATA_DIR", path(&layout.data(name))),
+            ("MLP_INSTANCE", format!("{name}-0")),
+            ("MLP_ENVIRONMENT", "local".to_owned()),
+            ("MLP_GRPC_LISTEN", "127.0.0.1:0".to_owned()),
+        ];
+        let service = Service::start(name, binary, variables, layout.log(name), &self.watchdog).await?;
+        Ok(service)
+    }
+
+    /// Ends everything and removes its state.
+    pub(crate) async fn end(self) -> Result<(), Error> {
+        let layout = self.plane.layout().clone();
+        drop(self.watchdog);
+        Ok(Plane::wipe(&layout, &Progress::quiet()).await?)
+    }
+}
+
+async fn install_kinds(client: &Client) -> Result<(), Error> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for kind in mlp_crds::all() {
+        let name = kind.metadata.name.clone().unwrap_or_default();
+        definitions.patch(&name, &PatchParams::apply("mlp-bench").force(), &Patch::Apply(&kind)).await?;
+        let established = || async {
+            let status = definitions.get(&name).await.ok()?.status?;
+            let conditions = status.conditions.unwrap_or_default();
+            conditions.iter().any(|one| one.type_ == "Established" && one.status == "True").then_some(())
+        };
+        mlp_harness::wait_until(std::time::Duration::from_secs(20), &format!("serving {name}"), established)
+            .await?;
+    }
+    Ok(())
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
