@@ -18,10 +18,10 @@ use tonic::service::Routes;
 
 use crate::api::report::Reports;
 use crate::api::service::Costs;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMER, MeterTeams};
+use crate::reconcile::clock::Clock;
 use crate::reconcile::close::Closer;
 use crate::reconcile::observe::Observer;
 use crate::reconcile::prices;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Clock;
 use crate::domain::allocate::{Allocation, Cost, Purpose, Share};
 use crate::domain::hour::{TeamTotal, shown_as, totals};
 use crate::domain::time::{Hour, Millis, Span};
+use crate::reconcile::clock::Clock;
 use crate::reconcile::close::allocation;
 use crate::store::{Error, Store};
 
@@ -14,6 +14,9 @@ use crate::store::{Error, Store};
 const RATE: Millis = 60_000;
 /// Such spans in an hour.
 const RATES_PER_HOUR: i64 = 60;
+
+/// Shares by team, namespace, purpose and node.
+type Together = BTreeMap<(String, String, Purpose, String), Share>;
 
 /// Reads costs.
 #[derive(Clone)]
@@ -88,13 +91,11 @@ impl Reports {
     pub async fn shares(&self, window: Span, team: &str, namespace: &str) -> Result<Vec<Share>, Error> {
         let closed_until = self.store.last_closed().await?.map(Hour::end);
         let (from, to) = closed_hours(window, closed_until);
-        let mut all = self.store.shares(from, to, team).await?;
-        all.extend(self.open(window, closed_until).await?.shares);
-        let mut together: BTreeMap<(String, String, Purpose, String), Share> = BTreeMap::new();
-        for share in all {
+        let mut together = Together::new();
+        let mut take = |share: Share| {
             let (of, _, within) = shown_as(&share);
             if (!team.is_empty() && of != team) || (!namespace.is_empty() && within != namespace) {
-                continue;
+                return;
             }
             let key = (of.to_owned(), within.to_owned(), share.purpose.clone(), share.node.clone());
             match together.get_mut(&key) {
@@ -103,7 +104,9 @@ impl Reports {
                     together.insert(key, share);
                 }
             }
-        }
+        };
+        self.store.each_share((from, to), team, &mut take).await?;
+        self.open(window, closed_until).await?.shares.into_iter().for_each(&mut take);
         Ok(together.into_values().collect())
     }
 

@@ -20,7 +20,7 @@ use crate::store::{Statement, Store};
 /// Allocations on a page where the caller names no number, and the most it may name.
 const PAGE: (usize, usize) = (100, 1_000);
 /// The longest window of allocations; totals have none.
-const LONGEST: i64 = 7 * 24 * HOUR;
+const LONGEST: i64 = 31 * 24 * HOUR;
 /// How often a watch looks for newly closed hours.
 const LOOK: Duration = Duration::from_secs(2);
 /// Statements read at once by a watch.
@@ -94,7 +94,7 @@ impl CostService for Costs {
         if window.end.saturating_sub(window.start) > LONGEST {
             return Err(invalid_fields([(
                 "window",
-                "is longer than 7 days; ask for less, or for team costs",
+                "is longer than 31 days; ask for less, or for team costs",
             )]));
         }
         let (usual, most) = PAGE;

@@ -152,7 +152,7 @@ impl NamespaceRecord {
 
     /// Whose it was at an instant.
     pub fn at(&self, instant: Millis) -> Option<&Tenancy> {
-        let known = self.states.iter().filter(|(from, _)| *from <= instant).next_back();
+        let known = self.states.iter().rfind(|(from, _)| *from <= instant);
         known.or(self.states.first()).map(|(_, tenancy)| tenancy)
     }
 }

@@ -83,8 +83,8 @@ fn request(spec: &k8s_openapi::api::core::v1::PodSpec) -> Amounts {
 
 /// The controller of a pod; a ReplicaSet of a Deployment stands for the Deployment.
 fn controller(meta: &ObjectMeta) -> Option<Controller> {
-    let owners = meta.owner_references.iter().flatten();
-    let owner = owners.filter(|owner| owner.controller == Some(true)).next()?;
+    let mut owners = meta.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true))?;
     let hash = meta.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
     let deployment = hash
         .filter(|_| owner.kind == "ReplicaSet")
@@ -135,7 +135,7 @@ pub fn namespace(namespace: &Namespace, seen: Millis, platform: &[&str]) -> Opti
     Some(NamespaceRecord { uid: meta.uid.clone()?, name, started, states: vec![(seen, tenancy)] })
 }
 
-/// A claim that holds storage: namespace, uid and when it began. Storage has no price yet, so
+/// Namespace and uid of a claim that holds storage. Storage has no price yet, so
 /// that a team's claims make its cost one that is too low, and says so.
 pub fn claim(claim: &PersistentVolumeClaim) -> Option<(String, String)> {
     let bound = claim.status.as_ref()?.phase.as_deref() == Some("Bound");

@@ -7,11 +7,11 @@ use mlp_bus::{Event, Handled, Handler, Relay};
 use mlp_proto::team::events::v1::{TeamIsolated, TeamRemoved};
 use mlp_proto::{Message, Name};
 
-use crate::clock::Clock;
 use crate::domain::hour::Metered;
 use crate::domain::time::Millis;
 use crate::error::Error;
 use crate::events::publish;
+use crate::reconcile::clock::Clock;
 use crate::store::{Begun, Store};
 
 /// The durable consumer of this service, as `deploy/streams/consumers.yaml` defines it.

@@ -8,9 +8,9 @@ use mlp_model::{Context, Fact, FactId};
 use mlp_proto::cost::events::v1 as proto;
 use mlp_proto::{Message, Name};
 
-use crate::clock::rfc3339;
 use crate::domain::hour::{Closed, Metered};
 use crate::domain::time::{Hour, Millis};
+use crate::reconcile::clock::rfc3339;
 use crate::store::Store;
 
 /// Kind of the aggregate.

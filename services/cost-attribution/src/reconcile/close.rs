@@ -9,12 +9,12 @@ use mlp_bus::Relay;
 use mlp_model::{Classified as _, Flow};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::domain::allocate::{Allocation, Known, allocate};
 use crate::domain::hour::{self, due};
 use crate::domain::price::{PriceBook, Sheet};
 use crate::domain::time::{Hour, Millis, Span};
 use crate::events::publish;
+use crate::reconcile::clock::Clock;
 use crate::store::ledger::Ledger;
 use crate::store::{Closing, Error, Store};
 

@@ -8,20 +8,23 @@ use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod};
-use kube::runtime::WatchStreamExt as _;
 use kube::{Api, Client, Resource, ResourceExt};
 use mlp_reconcile::watcher;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::domain::sighting;
 use crate::domain::time::Millis;
+use crate::reconcile::clock::Clock;
 use crate::store::ledger::Kind;
 use crate::store::{Error, Store};
+
+/// Pause before a watch that broke is opened again; four watches make no storm.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Where a watch writes.
 #[derive(Clone)]
@@ -172,7 +175,7 @@ impl Observer {
 
     async fn follow<K: Metered>(&self) -> Result<(), Error> {
         let api = Api::<K>::all(self.client.clone());
-        let mut events = pin!(watcher::watcher(api, watcher::Config::default()).default_backoff());
+        let mut events = pin!(watcher::watcher(api, watcher::Config::default()));
         let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
             let now = self.clock.now();
@@ -192,7 +195,10 @@ impl Observer {
                     object.see(self, now).await?;
                     K::end(self, &object.uid().unwrap_or_default(), now).await?;
                 }
-                Err(error) => tracing::debug!(kind = %K::kind(&()), %error, "watch interrupted"),
+                Err(error) => {
+                    tracing::debug!(kind = %K::kind(&()), %error, "watch interrupted");
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         }
         Ok(())

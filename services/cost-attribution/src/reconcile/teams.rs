@@ -9,10 +9,10 @@ use mlp_model::{Flow, labels};
 use mlp_reconcile::conditions::{READY, find};
 use mlp_reconcile::{Next, ObjectRef, Reconciler};
 
-use crate::clock::Clock;
 use crate::domain::hour::Metered;
 use crate::error::Error;
 use crate::events::publish;
+use crate::reconcile::clock::Clock;
 use crate::store::Store;
 
 /// Meters Teams that are isolated.

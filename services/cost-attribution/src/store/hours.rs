@@ -1,5 +1,6 @@
 //! Closed hours: written once, in one transaction with the facts that state them, and never changed.
 
+use futures::TryStreamExt as _;
 use mlp_model::Fact;
 use sqlx::{Sqlite, Transaction};
 
@@ -174,11 +175,17 @@ impl Store {
         number(&row, "total").doing(ACTION)
     }
 
-    /// Shares of closed hours of one team, or of all where it is empty.
+    /// Hands each share of closed hours of one team, or of all where it is empty, to `take`, in the
+    /// order of hours. Rows are read as they are taken: a month of them does not fit in memory.
     ///
     /// # Errors
     /// [`Error`] of the database, or a row that is not readable.
-    pub async fn shares(&self, from: Hour, to: Hour, team: &str) -> Result<Vec<Share>, Error> {
+    pub async fn each_share(
+        &self,
+        (from, to): (Hour, Hour),
+        team: &str,
+        mut take: impl FnMut(Share) + Send,
+    ) -> Result<(), Error> {
         const ACTION: &str = "read shares";
         let query = sqlx::query(
             "SELECT share FROM shares WHERE hour >= $1 AND hour < $2 AND ($3 = '' OR team = $3) \
@@ -187,10 +194,11 @@ impl Store {
         .bind(from.0)
         .bind(to.0)
         .bind(team);
-        let rows = query.fetch_all(&self.pool).await.doing(ACTION)?;
-        rows.iter()
-            .map(|row| serde_json::from_str(&text(row, "share").doing(ACTION)?).doing(ACTION))
-            .collect()
+        let mut rows = query.fetch(&self.pool);
+        while let Some(row) = rows.try_next().await.doing(ACTION)? {
+            take(serde_json::from_str(&text(&row, "share").doing(ACTION)?).doing(ACTION)?);
+        }
+        Ok(())
     }
 
     /// Statements after a sequence, at most `limit`, of one team or of all where it is empty.

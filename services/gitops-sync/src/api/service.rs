@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use mlp_crds::Application;
+use mlp_crds::argocd::SyncOperation;
 use mlp_host::grpc::{Access, Authorizer, Identity, Objects, invalid_fields, status_from};
 use mlp_model::{labels, name};
 use mlp_proto::gitops::api::v1 as proto;
@@ -67,10 +68,8 @@ impl Applications {
         if application.operation.is_some() || phase == Some(RUNNING) {
             return Err(Status::failed_precondition("a sync is under way already; wait for its end"));
         }
-        let mut wanted = json!({"prune": sync.prune});
-        if !sync.revision.is_empty() {
-            wanted["revision"] = json!(sync.revision);
-        }
+        let revision = Some(sync.revision.clone()).filter(|revision| !revision.is_empty());
+        let wanted = SyncOperation { revision, prune: sync.prune, ..SyncOperation::default() };
         let body = json!({
             "metadata": {"resourceVersion": application.resource_version()},
             "operation": {"initiatedBy": {"username": user}, "sync": wanted},

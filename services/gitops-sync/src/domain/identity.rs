@@ -44,8 +44,8 @@ impl ObjectId {
 
     /// Whether both name the same object; the version does not count.
     pub fn same_object(&self, other: &Self) -> bool {
-        let key = |id: &Self| (id.group.clone(), id.kind.clone(), id.namespace.clone(), id.name.clone());
-        key(self) == key(other)
+        let Self { group, version: _, kind, namespace, name } = self;
+        (group, kind, namespace, name) == (&other.group, &other.kind, &other.namespace, &other.name)
     }
 }
 

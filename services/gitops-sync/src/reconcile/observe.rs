@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use kube::Api;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams, TypeMeta};
 use mlp_crds::Application;
 use mlp_model::{Class, Classified as _};
 use serde_json::Value;
@@ -195,9 +195,10 @@ fn inventory(application: &Application) -> BTreeSet<ObjectId> {
 /// A listed object as JSON, without the field managers that nobody here reads.
 pub(super) fn as_value(kind: &Kind, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
     object.metadata.managed_fields = None;
-    let mut value = serde_json::to_value(object).ok()?;
-    value["apiVersion"] = kind.resource.api_version.clone().into();
-    value["kind"] = kind.resource.kind.clone().into();
+    // Items of a list carry no type.
+    object.types =
+        Some(TypeMeta { api_version: kind.resource.api_version.clone(), kind: kind.resource.kind.clone() });
+    let value = serde_json::to_value(object).ok()?;
     Some((ObjectId::of(&value)?, value))
 }
 

@@ -151,8 +151,10 @@ impl ApplicationReconciler {
         }
         let desired = manifests.into_iter().zip(kinds).map(|(manifest, kind)| {
             let mut object = manifest.object;
-            object["metadata"]["annotations"][TRACKING_ID] =
-                json!(identity::tracking_id(&instance, &manifest.id));
+            if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
+                let tracking = identity::tracking_id(&instance, &manifest.id);
+                annotations.insert(TRACKING_ID.to_owned(), json!(tracking));
+            }
             Desired { id: manifest.id, options: manifest.options, kind, object }
         });
         Ok(Ok(Rendered { revision, desired: desired.collect() }))

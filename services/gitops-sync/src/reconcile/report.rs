@@ -14,7 +14,7 @@ use mlp_crds::{Application, ApplicationRecord, ApplicationRecordSpec};
 use mlp_model::labels;
 use mlp_reconcile::conditions::{Finding, SIMULATED};
 use mlp_reconcile::{StatusOutbox, conditions, status};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::ApplicationReconciler;
 use crate::domain::SERVICE;
@@ -110,13 +110,13 @@ impl ApplicationReconciler {
         operation: bool,
         refresh: bool,
     ) -> Result<(), Error> {
-        let mut body = json!({"metadata": {"resourceVersion": application.resource_version()}});
-        if operation {
-            body["operation"] = Value::Null;
-        }
-        if refresh {
-            body["metadata"]["annotations"] = json!({REFRESH: null});
-        }
+        let annotations = if refresh { json!({REFRESH: null}) } else { json!({}) };
+        let metadata = json!({"resourceVersion": application.resource_version(), "annotations": annotations});
+        let body = if operation {
+            json!({"metadata": metadata, "operation": null})
+        } else {
+            json!({"metadata": metadata})
+        };
         let params = PatchParams { field_manager: Some(SERVICE.into()), ..PatchParams::default() };
         let name = application.name_any();
         let patched = self.namespaced(application).patch(&name, &params, &Patch::Merge(&body)).await;
@@ -132,14 +132,10 @@ impl ApplicationReconciler {
     /// The team that an Application's facts concern: that of its destination, else of its own
     /// namespace, else the platform.
     fn team(&self, application: &Application) -> String {
-        use crate::domain::project::Tenant;
         let own = application.namespace().unwrap_or_default();
         let destination = application.spec.destination.namespace.clone().unwrap_or_default();
-        let teams = [destination, own].into_iter().filter_map(|name| match self.caches.tenant(&name) {
-            Some(Tenant::Team(team)) => Some(team),
-            _ => None,
-        });
-        teams.into_iter().next().unwrap_or_else(|| mlp_model::name::PLATFORM.to_owned())
+        let team = self.caches.team_of(&destination).or_else(|| self.caches.team_of(&own));
+        team.unwrap_or_else(|| mlp_model::name::PLATFORM.to_owned())
     }
 }
 

@@ -82,6 +82,16 @@ impl Caches {
         Some(team.map_or(Tenant::Nobody, |team| Tenant::Team(team.clone())))
     }
 
+    /// The team of a namespace: by its label, else by the Team that declares it, for a namespace that
+    /// is not made yet.
+    pub(super) fn team_of(&self, namespace: &str) -> Option<String> {
+        if let Some(Tenant::Team(team)) = self.tenant(namespace) {
+            return Some(team);
+        }
+        let declares = |team: &Team| team.namespace_names().iter().any(|name| name == namespace);
+        self.teams.find(declares).map(|team| team.name_any())
+    }
+
     /// What keeps objects from going into a namespace now: it is not there, or its team's isolation
     /// is not in force yet.
     pub(super) fn obstacle(&self, name: &str) -> Option<String> {
