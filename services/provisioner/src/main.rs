@@ -1,3 +1,9 @@
-//! Databases and caches: pods locally, RDS and ElastiCache in AWS, one connection Secret.
+//! The provisioner service.
 
-fn main() {}
+use std::process::ExitCode;
+
+use mlp_provisioner::{app, domain};
+
+fn main() -> ExitCode {
+    mlp_host::run(domain::SERVICE, app::run)
+}

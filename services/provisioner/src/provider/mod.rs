@@ -1,49 +1,73 @@
-//! Who runs a store: pods of ours or AWS. The environment alone picks one.
+//! Who runs a service: observe, plan, apply.
 //!
-//! The pipeline is the same for both: observe what exists, decide (pure, in `domain`), apply one
-//! step at a time. Everything is level-triggered: after a crash, the next observation decides.
+//! A plan is a printable value made by the pure domain; a provider only looks and calls. Which one
+//! it is follows from the environment alone (`domain::model::ProviderName::of`).
 
-pub mod aws;
-
-use std::fmt;
+use std::fmt::Display;
 use std::future::Future;
 
-use mlp_model::{Classified, Secret};
+use mlp_model::Secret;
 
-use crate::domain::{Plan, Request};
+use crate::domain::binding::Address;
+use crate::domain::model::{ProviderName, Wish};
+use crate::domain::plan::{Plan, State};
+use crate::error::Error;
 
-/// Makes requests true in one place.
+pub mod aws;
+pub mod kubernetes;
+
+/// Runs databases and caches.
 pub trait Provider: Send + Sync {
-    /// What exists there now for one request.
-    type Observed: fmt::Debug + Send + Sync;
-    /// One call that changes something; its `Display` is fit for a person and holds no secret.
-    type Step: fmt::Display + Send + Sync;
-    /// Why a call failed; its class decides what the loop does.
-    type Error: Classified + Send + Sync + 'static;
+    /// What it shows of a request.
+    type Observed: Send + Sync;
+    /// One call that it can make.
+    type Step: Display + Send + Sync;
 
-    /// The word for `status.provider`.
-    fn name(&self) -> &'static str;
+    /// Its name in status, Secret and facts.
+    const NAME: ProviderName;
 
-    /// Reads what exists for `request`; changes nothing.
-    fn observe(
-        &self,
-        request: &Request,
-    ) -> impl Future<Output = Result<Self::Observed, Self::Error>> + Send;
+    /// The address of a service where it is known before the service is made.
+    fn address(&self, wish: &Wish) -> Option<Address>;
 
-    /// What is to be done. Pure: the same input gives the same plan. An error means that the
-    /// request cannot be met here whatever exists.
-    fn decide(
-        &self,
-        request: &Request,
-        observed: &Self::Observed,
-    ) -> Result<Plan<Self::Step>, Self::Error>;
+    /// Looks, and changes nothing.
+    fn observe(&self, wish: &Wish) -> impl Future<Output = Result<Self::Observed, Error>> + Send;
 
-    /// Does one step. Doing it twice is harmless. `password` is the one already stored in the
-    /// connection Secret; only a step that creates needs it.
+    /// What is left to do for a request that stays; pure.
+    fn plan(&self, wish: &Wish, observed: &Self::Observed) -> Plan<Self::Step>;
+
+    /// What is left to do for a request that goes; pure.
+    fn plan_removal(&self, wish: &Wish, observed: &Self::Observed) -> Plan<Self::Step>;
+
+    /// Makes one call. Making it again is harmless.
     fn apply(
         &self,
-        request: &Request,
+        wish: &Wish,
+        observed: &Self::Observed,
         step: &Self::Step,
-        password: &Secret<String>,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+        password: Option<&Secret<String>>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Observes, plans and applies once; says what the provider said.
+///
+/// `password` is there for a request that stays and absent for one that goes: the way out needs
+/// nothing that a namespace on its way out may have lost.
+///
+/// # Errors
+/// Any [`Error`] of a call; the steps before it are done, and the next look goes on from there.
+pub async fn drive<P: Provider>(
+    provider: &P,
+    wish: &Wish,
+    password: Option<&Secret<String>>,
+) -> Result<State, Error> {
+    let observed = provider.observe(wish).await?;
+    let plan = match password {
+        Some(_) => provider.plan(wish, &observed),
+        None => provider.plan_removal(wish, &observed),
+    };
+    for step in &plan.steps {
+        tracing::debug!(%step, "next step");
+        provider.apply(wish, &observed, step, password).await?;
+    }
+    Ok(plan.state)
 }
