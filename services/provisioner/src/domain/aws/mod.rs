@@ -2,10 +2,11 @@
 //!
 //! Read in this order: [`names`] (identifier and tags), [`size`] and [`version`] (AWS' words for
 //! ours), [`check`] (what AWS refuses, found before the call), [`seen`] (what exists), [`step`]
-//! (one call), [`database`] and [`cache`] (the decisions).
+//! (one call), [`database`] and [`cache`] (the decisions), [`code`] (what AWS' errors mean).
 
 pub mod cache;
 pub mod check;
+pub mod code;
 pub mod database;
 pub mod names;
 pub mod quantity;
@@ -18,8 +19,8 @@ pub mod version;
 mod tests;
 
 pub use check::Refusal;
-pub use names::Payer;
-pub use seen::{Pending, Seen};
+pub use names::{Payer, identifier};
+pub use seen::{Observed, Pending, Seen};
 pub use step::Step;
 
 use super::binding::Address;
@@ -30,8 +31,9 @@ use super::plan::{Plan, Running, State};
 ///
 /// # Errors
 /// [`Refusal`] when AWS cannot meet the wish, or something of another owner stands in its place.
-pub fn decide(wish: &Wish, payer: &Payer, seen: Option<&Seen>) -> Result<Plan<Step>, Refusal> {
+pub fn decide(wish: &Wish, payer: &Payer, observed: &Observed) -> Result<Plan<Step>, Refusal> {
     let id = names::identifier(wish);
+    let seen = observed.seen.as_ref();
     if seen.is_some_and(|seen| !seen.is_owned_by(&wish.uid)) {
         return Err(Refusal::OwnedByAnother { identifier: id });
     }
@@ -43,11 +45,10 @@ pub fn decide(wish: &Wish, payer: &Payer, seen: Option<&Seen>) -> Result<Plan<St
 
 /// Decides what removes what `wish` had made. The wish itself need not be one that AWS can meet,
 /// and what is not ours is left alone: then nothing of the wish exists.
-pub fn remove(wish: &Wish, seen: Option<&Seen>) -> Plan<Step> {
+pub fn remove(wish: &Wish, observed: &Observed) -> Plan<Step> {
     let id = names::identifier(wish);
-    let Some(seen) = seen.filter(|seen| seen.is_owned_by(&wish.uid)) else {
-        let kept = names::keeps(wish).then(|| names::final_snapshot(&id, 1));
-        return Plan::rest(State::Gone { kept });
+    let Some(seen) = observed.seen.as_ref().filter(|seen| seen.is_owned_by(&wish.uid)) else {
+        return Plan::rest(State::Gone { kept: observed.snapshot.clone() });
     };
     if wish.protected {
         let message = format!(

@@ -28,6 +28,15 @@ pub struct Payer {
     pub cost_center: String,
 }
 
+impl Payer {
+    /// The owner of the namespace, by the platform's rule for names: `<team>-<rest>`. A team's cost
+    /// centre has the team's name.
+    pub fn of(wish: &Wish) -> Self {
+        let team = wish.namespace.rsplit_once('-').map_or(wish.namespace.as_str(), |(team, _)| team);
+        Self { team: team.to_owned(), cost_center: team.to_owned() }
+    }
+}
+
 /// RDS: 1 to 63 letters, digits and hyphens; starts with a letter, no `--`, no hyphen at the end.
 const DATABASE_MAX: usize = 63;
 /// ElastiCache: as RDS, 1 to 40.

@@ -3,6 +3,15 @@
 use super::names::{OWNER_TAG, Tags};
 use crate::domain::binding::Address;
 
+/// What one look at AWS found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// What has the identifier, whoever owns it.
+    pub seen: Option<Seen>,
+    /// The final snapshot; looked for only where nothing has the identifier.
+    pub snapshot: Option<String>,
+}
+
 /// One RDS instance or one ElastiCache replication group, as AWS describes it now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {

@@ -1,1 +1,0 @@
-//! What AWS makes of a request.

@@ -1,0 +1,79 @@
+//! Configuration of the AWS clients: region, credentials, TLS, time limits.
+
+use std::time::Duration;
+
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_smithy_http_client::{Builder, tls};
+
+use super::Error;
+
+/// Time for a TCP and TLS connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time until the first byte of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for a call with its attempts.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
+/// Time to find credentials, the metadata service of EC2 included.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(15);
+/// Attempts per call. The loop retries too: more would multiply.
+const ATTEMPTS: u32 = 2;
+
+/// Where in AWS services are made; the account's defaults stand in for what is not given.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Another place that speaks AWS' protocols; only for tests.
+    pub endpoint: Option<String>,
+    /// Region, for example `us-west-2`; none asks the SDK's sources.
+    pub region: Option<String>,
+    /// RDS subnet group.
+    pub database_subnets: Option<String>,
+    /// ElastiCache subnet group.
+    pub cache_subnets: Option<String>,
+    /// Security groups that let the teams' pods in.
+    pub security_groups: Vec<String>,
+}
+
+pub(super) async fn load(place: &Place) -> Result<SdkConfig, Error> {
+    let region = match &place.region {
+        Some(region) => Some(Region::new(region.clone())),
+        None => DefaultRegionChain::builder().build().region().await,
+    };
+    let region = region.ok_or(Error::RegionMissing)?;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let https = Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(region)
+        .http_client(https)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+    if let Some(url) = &place.endpoint {
+        loader = loader.endpoint_url(url);
+    }
+    let config = loader.load().await;
+    check_credentials(&config).await?;
+    Ok(config)
+}
+
+/// Asks the chain once, so that missing credentials are said at start and not by every call.
+async fn check_credentials(config: &SdkConfig) -> Result<(), Error> {
+    let missing = |cause: String| Error::CredentialsMissing { cause };
+    let provider = config.credentials_provider().ok_or_else(|| missing("no provider is configured".into()))?;
+    match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(missing(super::error::chain(&error))),
+        Err(_) => Err(missing(format!("no answer in {} s", CREDENTIALS_TIMEOUT.as_secs()))),
+    }
+}
