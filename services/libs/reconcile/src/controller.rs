@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{self, Instruments};
 use crate::queue::{Backoff, Queue};
+use crate::writes::WriteCounter;
 use feed::Synced;
 pub use handle::{Handle, Seen};
 
@@ -114,6 +115,9 @@ pub struct Options {
     /// Emits the root span of a flow whose ids were derived; set by the service that owns the kind.
     /// Called once per generation with the flow and the span's name.
     pub emit_root: Option<fn(&Flow, &str)>,
+    /// The counter around the client that the reconciler writes with. With it, the span of a
+    /// reconcile that had no [`crate::effect`] is marked so, and not exported; without it all are.
+    pub writes: Option<WriteCounter>,
 }
 
 impl Default for Options {
@@ -126,6 +130,7 @@ impl Default for Options {
             drain: Duration::from_secs(10),
             trigger: Trigger::default(),
             emit_root: None,
+            writes: None,
         }
     }
 }
@@ -168,10 +173,14 @@ impl Classified for Failure {
 
 type KeyQueue<K> = Arc<Queue<ObjectRef<K>, Outcome>>;
 
+/// The generation that an object's owner has seen.
+type Observed<K> = Arc<dyn Fn(&K) -> Option<i64> + Send + Sync>;
+
 /// Everything that a loop over kind `K` needs; [`Controller::run`] runs it.
 pub struct Controller<K: Object> {
     dyntype: K::DynamicType,
     options: Options,
+    observed: Observed<K>,
     queue: KeyQueue<K>,
     store: Store<K>,
     synced: Synced,
@@ -204,7 +213,8 @@ impl<K: Object> Controller<K> {
         let writer = Writer::new(dyntype.clone());
         let store = writer.as_reader();
         let synced = Synced::default();
-        let mut controller = Self { dyntype, options, queue, store, synced, feeds: Vec::new(), instruments };
+        let (observed, feeds): (Observed<K>, _) = (Arc::new(observed_generation), Vec::new());
+        let mut controller = Self { dyntype, options, observed, queue, store, synced, feeds, instruments };
         let dyntype = controller.dyntype.clone();
         let trigger = controller.options.trigger;
         let itself = move |object: &K| vec![ObjectRef::from_obj_with(object, dyntype.clone())];
@@ -213,6 +223,14 @@ impl<K: Object> Controller<K> {
             controller.feed(kind, Some(writer), move |object: &K| feed::fingerprint(object, trigger), itself);
         controller.feeds.push(Box::pin(feed.run(api, config)));
         controller
+    }
+
+    /// Has `observed` say which generation of an object its owner has recorded to have seen: where a
+    /// root span is emitted ([`Options::emit_root`]), a restarted process thereby knows of which
+    /// generations an earlier one did. By default `status.observedGeneration`.
+    pub fn observed_by(mut self, observed: impl Fn(&K) -> Option<i64> + Send + Sync + 'static) -> Self {
+        self.observed = Arc::new(observed);
+        self
     }
 
     /// Also watches another kind: each change of one of its objects wakes the primary objects that
@@ -252,11 +270,11 @@ impl<K: Object> Controller<K> {
     /// Runs until `shutdown` is cancelled; then lets running reconciles finish within
     /// [`Options::drain`] and returns.
     pub async fn run<R: Reconciler<K>>(self, reconciler: R, shutdown: CancellationToken) {
-        let Self { dyntype, options, queue, store, synced, feeds, instruments } = self;
+        let Self { dyntype, options, observed, queue, store, synced, feeds, instruments } = self;
         let _answering = AbandonOnDrop(Arc::clone(&queue));
         let drain = options.drain;
-        let worker =
-            worker::Worker::new(reconciler, dyntype, options, Arc::clone(&queue), store, instruments);
+        let line = Arc::clone(&queue);
+        let worker = worker::Worker::new(reconciler, dyntype, options, observed, line, store, instruments);
         let mut workers = worker.spawn(&synced, &shutdown);
         let mut feeds: FuturesUnordered<_> = feeds.into_iter().collect();
         tokio::select! {
@@ -295,6 +313,11 @@ impl<K: Object> Controller<K> {
 /// The plural that `api` speaks of: what is known of a dynamic kind without its type.
 fn kind_of<S: Object>(api: &Api<S>) -> String {
     api.resource_url().rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn observed_generation<K: Object>(object: &K) -> Option<i64> {
+    let value = serde_json::to_value(object).ok()?;
+    value.pointer("/status/observedGeneration")?.as_i64()
 }
 
 /// Answers those who wait, however the run ends.

@@ -8,12 +8,13 @@
 //! Inside a reconcile: [`Applier`] writes owned objects by server-side apply and skips what is
 //! already so, [`finalizer`] guards deletion, [`conditions`] and [`status`] say what was found,
 //! [`StatusOutbox`] keeps facts until the broker has them, [`Recorder`] tells `kubectl describe`.
-//! [`WriteCounter`] proves that a steady state makes no writes. Every failed call becomes an
-//! [`Error`] that knows its class.
+//! [`WriteCounter`] proves that a steady state makes no writes, and with it a reconcile that had no
+//! [`effect`] leaves no span. Every failed call becomes an [`Error`] that knows its class.
 
 pub mod apply;
 pub mod conditions;
 pub mod controller;
+pub mod effect;
 pub mod error;
 pub mod finalizer;
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Trace context: `traceparent` text in and out of spans.
 
-use mlp_model::{Flow, labels};
+use mlp_model::{Flow, flow, labels};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::controller::Object;
+use crate::effect::Effects;
 
-/// `traceparent` of the span that is active here, where it is exported.
+/// `traceparent` of the span that is active here, where it is exported. A reconcile that hands it
+/// out other than by a write to the API server says so with [`crate::effect::note`], or its own span
+/// may not be exported.
 pub fn current_traceparent() -> Option<String> {
     let context = Span::current().context();
     let span = context.span().span_context().clone();
@@ -26,10 +29,18 @@ pub(crate) fn flow_of<K: Object>(object: &K) -> Flow {
     Flow::of(uid, meta.generation.unwrap_or(0), annotation.map(String::as_str))
 }
 
-/// Makes the flow's root the parent of `span`.
-pub(crate) fn connect(span: &Span, flow: &Flow) {
+/// Makes the flow's root the parent of `span`, where there is a flow, and has what runs in the span
+/// note its effects.
+pub(crate) fn connect(span: &Span, flow: Option<&Flow>, effects: &Effects) {
+    let parent = Context::new();
+    let parent = flow.map_or(parent.clone(), |flow| parent.with_remote_span_context(span_context(flow)));
     // Fails only where no exporting layer is installed; then there is nothing to connect.
-    let _ = span.set_parent(Context::new().with_remote_span_context(span_context(flow)));
+    let _ = span.set_parent(effects.within(&parent));
+}
+
+/// Says on `span` that its work changed nothing.
+pub(crate) fn had_no_effect(span: &Span) {
+    span.set_attribute(flow::EFFECT, false);
 }
 
 /// Links `span` to what woke it.

@@ -2,7 +2,8 @@
 //!
 //! [`WriteCounter::wrap`] goes around the client once, in the composition root: whatever code holds
 //! the wrapped client is counted. Reads, dry runs, authorization reviews and Lease renewals are not
-//! writes in this sense (design section 10).
+//! writes in this sense (design section 10). A write is also noted for the reconcile that makes it
+//! ([`crate::effect`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +18,18 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use tower::Service;
 
+use crate::effect;
+
 /// How many writes a wrapped client has sent.
 #[derive(Clone, Debug, Default)]
-pub struct WriteCounter(Arc<AtomicU64>);
+pub struct WriteCounter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: AtomicU64,
+    /// Those whose reconcile is not known: it may be any of those that run.
+    unattributed: AtomicU64,
+}
 
 impl WriteCounter {
     /// A client that does what `client` does and counts its writes here and in the metric
@@ -33,7 +43,19 @@ impl WriteCounter {
 
     /// Writes sent so far, whether they were accepted or not.
     pub fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.all.load(Ordering::Relaxed)
+    }
+
+    /// Writes so far that no reconcile is known to have made.
+    pub(crate) fn unattributed(&self) -> u64 {
+        self.0.unattributed.load(Ordering::Acquire)
+    }
+
+    fn count(&self) {
+        self.0.all.fetch_add(1, Ordering::Relaxed);
+        if !effect::note() {
+            self.0.unattributed.fetch_add(1, Ordering::Release);
+        }
     }
 }
 
@@ -54,7 +76,7 @@ impl Service<Request<Body>> for Counting {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if let Some(resource) = written_resource(request.method(), request.uri()) {
-            self.counter.0.fetch_add(1, Ordering::Relaxed);
+            self.counter.count();
             let verb = KeyValue::new("http.request.method", request.method().to_string());
             self.metric.add(1, &[verb, KeyValue::new("k8s.resource", resource)]);
         }

@@ -7,6 +7,7 @@ use mlp_model::Class;
 
 use super::feed::Synced;
 use super::{Failure, KeyQueue, Object, Outcome};
+use crate::effect;
 use crate::trace::current_traceparent;
 
 /// Wakes objects of a controller and reads its cache.
@@ -40,7 +41,7 @@ impl<K: Object> Handle<K> {
 
     /// Has `key` looked at soon. The reconcile's span will link to the span active here.
     pub fn wake(&self, key: ObjectRef<K>) {
-        self.queue.wake(key, current_traceparent());
+        self.queue.wake(key, cause());
     }
 
     /// As [`Handle::wake`], linking to `traceparent`.
@@ -54,7 +55,7 @@ impl<K: Object> Handle<K> {
     /// # Errors
     /// The [`Failure`] of that reconcile, or a transient one when the controller stops before.
     pub async fn wake_and_wait(&self, key: ObjectRef<K>) -> Result<Seen, Failure> {
-        let outcome = self.queue.wake_and_wait(key, current_traceparent()).await;
+        let outcome = self.queue.wake_and_wait(key, cause()).await;
         match outcome {
             Ok(Outcome::Done) => Ok(Seen::Reconciled),
             Ok(Outcome::Absent) => Ok(Seen::Absent),
@@ -65,8 +66,8 @@ impl<K: Object> Handle<K> {
 
     /// Has every cached object looked at for which `predicate` holds; returns how many.
     pub fn wake_all_where(&self, predicate: impl Fn(&K) -> bool) -> usize {
-        let cause = current_traceparent();
         let chosen = self.store.state_filter(|object| predicate(object));
+        let cause = if chosen.is_empty() { None } else { cause() };
         for object in &chosen {
             self.queue.wake(ObjectRef::from_obj_with(&**object, self.dyntype.clone()), cause.clone());
         }
@@ -92,4 +93,11 @@ impl<K: Object> Handle<K> {
     pub async fn wait_synced(&self) {
         self.synced.wait().await;
     }
+}
+
+/// The span active here, which the woken reconcile will link to; if it is a reconcile's, the wake is an
+/// effect of it.
+fn cause() -> Option<String> {
+    effect::note();
+    current_traceparent()
 }

@@ -16,7 +16,8 @@ use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::feed::Synced;
-use super::{Failure, KeyQueue, Next, Object, Options, Outcome, Reconciler};
+use super::{Failure, KeyQueue, Next, Object, Observed, Options, Outcome, Reconciler};
+use crate::effect::Effects;
 use crate::error::chain;
 use crate::fresh;
 use crate::metrics::Instruments;
@@ -36,6 +37,7 @@ pub(super) struct Worker<K: Object, R> {
     reconciler: R,
     dyntype: K::DynamicType,
     options: Options,
+    observed: Observed<K>,
     queue: KeyQueue<K>,
     store: Store<K>,
     instruments: Arc<Instruments>,
@@ -50,12 +52,13 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         reconciler: R,
         dyntype: K::DynamicType,
         options: Options,
+        observed: Observed<K>,
         queue: KeyQueue<K>,
         store: Store<K>,
         instruments: Arc<Instruments>,
     ) -> Arc<Self> {
         let (roots, written) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { reconciler, dyntype, options, queue, store, instruments, roots, written })
+        Arc::new(Self { reconciler, dyntype, options, observed, queue, store, instruments, roots, written })
     }
 
     /// Starts the workers; each waits for the caches, then works until the queue closes.
@@ -83,7 +86,8 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
             self.queue.postpone(work, CACHE_STEP);
             return;
         }
-        let span = self.span(&work, object.as_deref());
+        let effects = Effects::watch(self.options.writes.as_ref());
+        let span = self.span(&work, object.as_deref(), &effects);
         let uid = object.as_deref().and_then(|object| object.meta().uid.clone()).unwrap_or_default();
         let reconcile = self.reconcile(&work.key, object).instrument(span.clone());
         let ((again, outcome), written) = fresh::noting(&uid, reconcile).await;
@@ -93,6 +97,8 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         if let Outcome::Failed(failure) = &outcome {
             span.set_status(Status::error(failure.message.clone()));
             self.instruments.failed(failure.reason, class_name(failure.class));
+        } else if effects.none() {
+            trace::had_no_effect(&span);
         }
         self.instruments.reconciled(work.waited, started.elapsed(), outcome_name(&outcome));
         self.queue.finish(&work.key, again, &outcome);
@@ -133,7 +139,7 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         (again, Outcome::Failed(failure))
     }
 
-    fn span(&self, work: &Work<ObjectRef<K>>, object: Option<&K>) -> Span {
+    fn span(&self, work: &Work<ObjectRef<K>>, object: Option<&K>, effects: &Effects) -> Span {
         let kind = K::kind(&self.dyntype);
         let span = tracing::info_span!(
             "reconcile",
@@ -148,11 +154,12 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         let Some(object) = object else {
             lock(&self.roots).remove(&work.key);
             lock(&self.written).remove(&work.key);
+            trace::connect(&span, None, effects);
             trace::link(&span, &work.causes);
             return span;
         };
         let flow = trace::flow_of(object);
-        trace::connect(&span, &flow);
+        trace::connect(&span, Some(&flow), effects);
         trace::link(&span, &work.causes);
         let meta = object.meta();
         span.record("k8s.object.uid", meta.uid.as_deref());
@@ -178,9 +185,7 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         }
         roots.insert(key.clone(), current);
         drop(roots);
-        let value = serde_json::to_value(object).unwrap_or_default();
-        let observed = value.pointer("/status/observedGeneration").and_then(serde_json::Value::as_i64);
-        observed.is_none_or(|observed| observed < generation)
+        (self.observed)(object).is_none_or(|observed| observed < generation)
     }
 
     /// Whether the cached `object` is older than what a reconcile here wrote.
