@@ -101,17 +101,15 @@ pub(super) fn runtime(runc: &Path, volumes: &str) -> String {
     )
 }
 
-/// The bridge of the node's pods and their addresses.
+/// The network of the node's pods: each has a link of its own to the node, which routes between them.
+/// On a bridge, packets between pods would pass kube-proxy's rules only with the kernel's br_netfilter.
 pub(super) fn pod_network(pods: &str) -> Value {
     json!({
         "cniVersion": "0.4.0",
         "name": "pods",
         "plugins": [
             {
-                "type": "bridge",
-                "bridge": "pods",
-                "isGateway": true,
-                "hairpinMode": true,
+                "type": "ptp",
                 "ipam": {
                     "type": "host-local",
                     "dataDir": "/run/mlp-node/pod-addresses",

@@ -1,7 +1,7 @@
 //! The link between this machine and the node's network namespace, and the way out through it.
 //!
 //! One pair of virtual interfaces, named after the platform. The pair and its routes vanish with
-//! the namespace. Only the way out (`egress`) touches the machine's own rules: four of them, each
+//! the namespace. Only the way out (`egress`) touches the machine's own rules: five of them, each
 //! carrying the platform's name as a comment.
 
 use std::fs;
@@ -143,7 +143,7 @@ impl Rule {
     }
 }
 
-fn rules(site: &Site) -> [Rule; 4] {
+fn rules(site: &Site) -> [Rule; 5] {
     let name = site.kernel_name();
     let rule = |table, chain, matches: &[&str], target| Rule {
         table,
@@ -152,10 +152,13 @@ fn rules(site: &Site) -> [Rule; 4] {
         target,
         comment: name.clone(),
     };
-    let (pods, link) = (site.network.pods(), format!("{}/30", site.network.host_address()));
+    let host = site.network.host_address().to_string();
+    let (pods, link) = (site.network.pods(), format!("{host}/30"));
     [
         rule("nat", "POSTROUTING", &["-s", &pods, "!", "-o", &name], "MASQUERADE"),
         rule("nat", "POSTROUTING", &["-s", &link, "!", "-o", &name], "MASQUERADE"),
+        // A firewall of this machine would keep the node from the API server.
+        rule("filter", "INPUT", &["-i", &name, "-p", "tcp", "-d", &host], "ACCEPT"),
         rule("filter", "FORWARD", &["-i", &name], "ACCEPT"),
         rule("filter", "FORWARD", &["-o", &name], "ACCEPT"),
     ]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,7 +20,7 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("ctr", "containerd"),
     ("containerd-shim-runc-v2", "containerd"),
     ("runc", "runc"),
-    ("bridge", "containernetworking-plugins"),
+    ("ptp", "containernetworking-plugins"),
     ("portmap", "containernetworking-plugins"),
     ("iptables", "iptables"),
     ("conntrack", "conntrack"),
@@ -75,9 +76,9 @@ pub fn doctor(layout: &Layout) -> Vec<Finding> {
     if layout.state().starts_with("/run") || layout.state().starts_with("/var/run") {
         findings.push(Finding::new("the state folder lies in /run", "check out in another folder"));
     }
-    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    if !known.lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") {
-        findings.push(Finding::new("the kernel does not know overlayfs", "load it: `modprobe overlay`"));
+    if !has_overlay() {
+        findings
+            .push(Finding::new("the kernel has no overlayfs", "install the modules of the running kernel"));
     }
     if let Err(missing) = cgroup::controllers() {
         let remedy = "boot a kernel that has them, or run outside this container";
@@ -125,7 +126,7 @@ pub async fn ensure_packages(layout: &Layout, progress: &Progress) -> Result<(),
 
 /// The folder with the CNI plugins.
 pub(super) fn cni_folder() -> PathBuf {
-    let folder = CNI_FOLDERS.iter().map(PathBuf::from).find(|folder| folder.join("bridge").is_file());
+    let folder = CNI_FOLDERS.iter().map(PathBuf::from).find(|folder| folder.join("ptp").is_file());
     folder.unwrap_or_else(|| PathBuf::from("/usr/lib/cni"))
 }
 
@@ -134,6 +135,17 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(ADMIN_FOLDERS.iter().map(PathBuf::from));
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Whether the kernel has the file system of containers, or a module of it that mounting loads.
+fn has_overlay() -> bool {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let modprobe = || {
+        let probe =
+            Command::new("modprobe").args(["--dry-run", "--quiet", "overlay"]).stdin(Stdio::null()).status();
+        probe.is_ok_and(|status| status.success())
+    };
+    known.lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") || modprobe()
 }
 
 fn missing_packages() -> BTreeSet<&'static str> {

@@ -60,7 +60,7 @@ pub struct NodeOptions {
     /// Labels of the node, on top of what kubelet sets. kubelet may set those of other domains than
     /// `kubernetes.io`, and a few of that.
     pub labels: BTreeMap<String, String>,
-    /// Whether pods reach what this machine reaches: four iptables rules and forwarding, both taken
+    /// Whether pods reach what this machine reaches: five iptables rules and forwarding, both taken
     /// back by [`RealNode::stop`].
     pub egress: bool,
     /// Let the node go on when this process ends.
