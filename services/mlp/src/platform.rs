@@ -115,9 +115,12 @@ impl Platform {
         };
         let corrupt = |why: String| {
             let path = file.display();
-            Failure::failed(format!("{path} is not readable ({why}); run `cargo mlp down --wipe`, then `cargo mlp up`"))
+            Failure::failed(format!(
+                "{path} is not readable ({why}); run `cargo mlp down --wipe`, then `cargo mlp up`"
+            ))
         };
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| corrupt(error.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| corrupt(error.to_string()))?;
         let format = value.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(u64::from(FORMAT)) {
             return Err(corrupt(format!("its format is {format:?}, this command reads {FORMAT}")));

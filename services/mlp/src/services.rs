@@ -49,7 +49,8 @@ pub(crate) async fn build(root: &Path, names: &[&str]) -> Result<PathBuf, Failur
     if !status.success() {
         return Err(Failure::failed("the services do not build; cargo's messages are above"));
     }
-    let here = std::env::current_exe().map_err(|error| Failure::while_doing("finding this binary", &error))?;
+    let here =
+        std::env::current_exe().map_err(|error| Failure::while_doing("finding this binary", &error))?;
     let folder = here.parent().map(Path::to_path_buf);
     folder.ok_or_else(|| Failure::failed("this binary has no folder; run it as `cargo mlp`"))
 }
@@ -103,7 +104,8 @@ pub(crate) async fn wait_ready(name: &str, layout: &Layout, admin_port: u16) -> 
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::failed(format!("{name} ended while starting; its log says:\n{}", tail()))),
         Err(_elapsed) => {
-            let missing = probe::get(admin_port, "/readyz?verbose").await.map(|(_, body)| body).unwrap_or_default();
+            let missing =
+                probe::get(admin_port, "/readyz?verbose").await.map(|(_, body)| body).unwrap_or_default();
             let limit = READY_LIMIT.as_secs();
             Err(Failure::not_ready(format!("{name} was not ready within {limit} s: {missing}\n{}", tail())))
         }

@@ -57,4 +57,3 @@ pub fn application(name: &str, team: &str, repository: &str) -> Value {
             "destination": {"server": "https://kubernetes.default.svc", "namespace": format!("{team}-team")},
             "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}})
 }
-

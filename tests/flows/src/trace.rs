@@ -32,7 +32,8 @@ pub fn spans(id: &str) -> Vec<Span> {
 }
 
 fn read(trace: &Value) -> Vec<Span> {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let processes = trace.get("processes").cloned().unwrap_or_default();
     let all = trace.get("spans").and_then(Value::as_array).cloned().unwrap_or_default();
     all.iter()
@@ -40,7 +41,9 @@ fn read(trace: &Value) -> Vec<Span> {
             let references = span.get("references").and_then(Value::as_array).cloned().unwrap_or_default();
             let of = |kind: &str| {
                 let wanted = references.iter().filter(|reference| text(reference, "refType") == kind);
-                wanted.map(|reference| (text(reference, "traceID"), text(reference, "spanID"))).collect::<Vec<_>>()
+                wanted
+                    .map(|reference| (text(reference, "traceID"), text(reference, "spanID")))
+                    .collect::<Vec<_>>()
             };
             let trace = text(span, "traceID");
             let parent = of("CHILD_OF").into_iter().find(|(other, _)| *other == trace).map(|(_, id)| id);
@@ -79,7 +82,8 @@ pub fn follow(first: &str, limit: usize) -> Vec<Span> {
 
 /// How many separate pieces the spans fall into, when parents and links connect.
 pub fn pieces(spans: &[Span]) -> usize {
-    let index: BTreeMap<&str, usize> = spans.iter().enumerate().map(|(at, span)| (span.id.as_str(), at)).collect();
+    let index: BTreeMap<&str, usize> =
+        spans.iter().enumerate().map(|(at, span)| (span.id.as_str(), at)).collect();
     let mut group: Vec<usize> = (0..spans.len()).collect();
     fn root(group: &[usize], mut at: usize) -> usize {
         while let Some(&next) = group.get(at) {

@@ -59,7 +59,8 @@ async fn a_namespace_of_another_is_left_alone_and_the_condition_names_it() -> Te
     refused.await?;
     let untouched = namespaces.get("foreign-team").await?;
     assert!(!untouched.labels().contains_key("mlplatform.dev/team"));
-    let quotas: Api<k8s_openapi::api::core::v1::ResourceQuota> = Api::namespaced(client.clone(), "foreign-team");
+    let quotas: Api<k8s_openapi::api::core::v1::ResourceQuota> =
+        Api::namespaced(client.clone(), "foreign-team");
     assert_eq!(quotas.list(&ListParams::default()).await?.items.len(), 0, "nothing is half-made");
     remove(&namespaces, "foreign-team").await?;
     let healed = until_isolated(&client, "foreign").await?;

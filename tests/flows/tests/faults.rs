@@ -15,7 +15,8 @@ use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated};
 use mlp_harness::wait_until;
 use serde_json::{Value, json};
 
-const SERVICES: [&str; 5] = ["team-isolation", "provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
+const SERVICES: [&str; 5] =
+    ["team-isolation", "provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
 
 /// The points that a service passes in ordinary work. The others need poison, a refusal or a
 /// redrive, and are killed one by one in mlp-bus' own test of every point.
@@ -119,7 +120,8 @@ async fn is_whole(client: &Client, name: &str, repository: &str) -> Tested {
     let what = format!("every service has stated its facts of {name}");
     let told = wait_until(LIMIT, &what, || async {
         let facts = history(name);
-        let says = |kind: &str| facts.iter().any(|fact| fact["type"].as_str().is_some_and(|t| t.ends_with(kind)));
+        let says =
+            |kind: &str| facts.iter().any(|fact| fact["type"].as_str().is_some_and(|t| t.ends_with(kind)));
         stated.iter().all(|kind| says(kind)).then_some(())
     });
     told.await?;
@@ -143,9 +145,9 @@ async fn killed_at_every_point_of_every_service_nothing_is_lost_or_doubled() -> 
             // outbox without a closed hour, say) is met by the check below all the same.
             let died = died.await.is_ok();
             restart(service, None);
-            is_whole(&client, &name, &repository).await.map_err(|error| {
-                format!("{service} killed at {} (died: {died}): {error}", point.as_str())
-            })?;
+            is_whole(&client, &name, &repository)
+                .await
+                .map_err(|error| format!("{service} killed at {} (died: {died}): {error}", point.as_str()))?;
             println!("{service} at {}: died {died}, whole again", point.as_str());
             tidy(&client, &name).await?;
         }

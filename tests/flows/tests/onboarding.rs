@@ -10,7 +10,13 @@ use mlp_crds::Team;
 use mlp_flows::{Tested, apply, client, create, refusal, remove, team, until, until_isolated};
 use serde_json::json;
 
-async fn may(client: &Client, group: &str, verb: &str, resource: &str, namespace: &str) -> Result<bool, kube::Error> {
+async fn may(
+    client: &Client,
+    group: &str,
+    verb: &str,
+    resource: &str,
+    namespace: &str,
+) -> Result<bool, kube::Error> {
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: Some("someone".into()),
@@ -103,7 +109,8 @@ async fn a_team_that_holds_workloads_is_not_removed_and_says_what_holds_it() -> 
     let client = client().await?;
     apply::<Team>(&client, None, &team("held")).await?;
     until_isolated(&client, "held").await?;
-    let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> = Api::namespaced(client.clone(), "held-team");
+    let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> =
+        Api::namespaced(client.clone(), "held-team");
     let claim = serde_json::from_value(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": "keep"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}))?;
     create(&claims, &claim).await?;

@@ -22,7 +22,8 @@ async fn versions(client: &kube::Client) -> Result<Vec<String>, kube::Error> {
         ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
         ("", "v1", "Secret", "secrets"),
     ] {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         // Other tests work on teams of their own beside this one: only the examples are compared.
         let examples = ["ml", "data", "app", "ml-team", "data-team", "app-team"];
@@ -32,7 +33,12 @@ async fn versions(client: &kube::Client) -> Result<Vec<String>, kube::Error> {
                 || namespace.is_some_and(|namespace| examples.contains(&namespace.as_str()))
         });
         all.extend(ours.map(|object| {
-            format!("{kind}/{}/{}@{}", object.namespace().unwrap_or_default(), object.name_any(), mlp_flows::version(&object))
+            format!(
+                "{kind}/{}/{}@{}",
+                object.namespace().unwrap_or_default(),
+                object.name_any(),
+                mlp_flows::version(&object)
+            )
         }));
     }
     all.sort();

@@ -30,12 +30,15 @@ async fn an_application_follows_git_and_heals_drift() -> Tested {
     apply::<Team>(&client, None, &team("deploys")).await?;
     until_isolated(&client, "deploys").await?;
     let repository = repository("deploys", "app/settings.yaml", &config_map("first"))?;
-    apply::<Application>(&client, Some("deploys-team"), &application("settings", "deploys", &repository)).await?;
+    apply::<Application>(&client, Some("deploys-team"), &application("settings", "deploys", &repository))
+        .await?;
     let applications: Api<Application> = Api::namespaced(client.clone(), "deploys-team");
     until(&applications, "settings", "the application is synced", is_synced).await?;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "deploys-team");
     let mode = |wanted: &'static str| {
-        move |map: &ConfigMap| map.data.as_ref().is_some_and(|data| data.get("mode").is_some_and(|mode| mode == wanted))
+        move |map: &ConfigMap| {
+            map.data.as_ref().is_some_and(|data| data.get("mode").is_some_and(|mode| mode == wanted))
+        }
     };
     until(&maps, "settings", "the first commit is live", mode("first")).await?;
     commit(std::path::Path::new(&repository), "app/settings.yaml", &config_map("second"))?;
@@ -44,7 +47,11 @@ async fn an_application_follows_git_and_heals_drift() -> Tested {
     maps.patch("settings", &PatchParams::default(), &Patch::Merge(&by_hand)).await?;
     until(&maps, "settings", "the drift is healed", mode("second")).await?;
     std::fs::remove_file(format!("{repository}/app/settings.yaml"))?;
-    commit(std::path::Path::new(&repository), "app/other.yaml", &config_map("x").replace("settings", "other"))?;
+    commit(
+        std::path::Path::new(&repository),
+        "app/other.yaml",
+        &config_map("x").replace("settings", "other"),
+    )?;
     let gone = wait_until(mlp_flows::LIMIT, "what left git is pruned", || async {
         maps.get_opt("settings").await.ok()?.is_none().then_some(())
     });
@@ -63,11 +70,13 @@ async fn one_story_is_one_connected_graph_through_all_five_services() -> Tested 
         "spec": {"class": "small", "storage": "1Gi", "databaseName": "store", "username": "store"}});
     apply::<Database>(&client, Some("traced-team"), &database).await?;
     let repository = repository("traced", "app/settings.yaml", &config_map("one"))?;
-    apply::<Application>(&client, Some("traced-team"), &application("settings", "traced", &repository)).await?;
+    apply::<Application>(&client, Some("traced-team"), &application("settings", "traced", &repository))
+        .await?;
     let applications: Api<Application> = Api::namespaced(client.clone(), "traced-team");
     until(&applications, "settings", "the application is synced", is_synced).await?;
 
-    let flow = mlp_model::Flow::derive(&applied.uid().unwrap_or_default(), applied.metadata.generation.unwrap_or(1));
+    let flow =
+        mlp_model::Flow::derive(&applied.uid().unwrap_or_default(), applied.metadata.generation.unwrap_or(1));
     let id: String = flow.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
     let all = ["team-isolation", "provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
     let spans = wait_until(TRACE_LIMIT, "the story is in Jaeger, whole", || async {
@@ -102,7 +111,9 @@ async fn a_database_gives_one_connection_secret_that_resolves_to_what_was_made()
         Api::namespaced(client.clone(), "ml-team").get(&status.secret_name.unwrap_or_default()).await?;
     assert_eq!(secret.type_.as_deref(), Some("servicebinding.io/postgresql"));
     let data = secret.data.unwrap_or_default();
-    let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default();
+    let text = |key: &str| {
+        data.get(key).map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
+    };
     for key in ["type", "provider", "host", "port", "username", "password", "database", "uri"] {
         assert!(!text(key).is_empty(), "the secret has no {key}");
     }
@@ -148,7 +159,8 @@ async fn a_broken_workload_opens_one_incident_and_its_repair_closes_it() -> Test
         incident.status.as_ref().is_some_and(|status| status.state == IncidentState::Closed)
     })
     .await?;
-    let count = incidents.list(&of_team).await?.items.iter().filter(|i| i.spec.resource.name == "web").count();
+    let count =
+        incidents.list(&of_team).await?.items.iter().filter(|i| i.spec.resource.name == "web").count();
     assert_eq!(count, 1, "one cause, one incident");
     let told = mlp_ok(&["events", "tail", "--all", "--team", "trouble", "--no-follow", "-o", "json"]);
     assert!(told.contains("IncidentOpened"), "{told}");

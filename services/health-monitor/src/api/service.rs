@@ -2,8 +2,8 @@
 
 use kube::api::{Api, ListParams};
 use kube::{Client, Resource};
-use mlp_crds::{HealthRecord, Incident};
 use mlp_crds::incident::IncidentState;
+use mlp_crds::{HealthRecord, Incident};
 use mlp_host::grpc::{Access, Authorizer, invalid_fields, status_from};
 use mlp_model::labels;
 use mlp_proto::health::api::v1::health_service_server::HealthService;
@@ -49,7 +49,9 @@ impl Service {
             params = params.labels(&format!("{}={team}", labels::TEAM));
         }
         let listed = api.list(&params).await;
-        Ok(listed.map_err(|source| status_from(&mlp_reconcile::Error::of(format!("list {what}"), source)))?.items)
+        Ok(listed
+            .map_err(|source| status_from(&mlp_reconcile::Error::of(format!("list {what}"), source)))?
+            .items)
     }
 
     async fn open_incidents(&self, team: &str) -> Result<usize, Status> {
@@ -77,7 +79,9 @@ impl HealthService for Service {
         self.check(&request, &team).await?;
         let records: Vec<HealthRecord> = self.list(&team, "health records").await?;
         let Some(record) = records.first() else {
-            return Err(Status::not_found(format!("no health is recorded for team `{team}`; is there such a team?")));
+            return Err(Status::not_found(format!(
+                "no health is recorded for team `{team}`; is there such a team?"
+            )));
         };
         let health = convert::team(record, self.open_incidents(&team).await?);
         Ok(Response::new(GetTeamHealthResponse { team: Some(health) }))
@@ -136,6 +140,7 @@ impl HealthService for Service {
 /// A key that sorts the latest opening first: seconds counted down from the end of time.
 fn latest_first(incident: &Incident) -> String {
     let opened = incident.status.as_ref().and_then(|status| status.opened_at.as_deref());
-    let second = opened.and_then(|time| time.parse::<jiff::Timestamp>().ok()).map_or(0, |time| time.as_second());
+    let second =
+        opened.and_then(|time| time.parse::<jiff::Timestamp>().ok()).map_or(0, |time| time.as_second());
     format!("{:020}/{}", i64::MAX - second, incident.metadata.name.as_deref().unwrap_or_default())
 }

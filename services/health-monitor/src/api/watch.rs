@@ -48,12 +48,17 @@ where
     };
     let params = WatchParams::default().labels(selector).timeout(WATCH_SECONDS);
     let live = api.watch(&params, &from).await.map_err(failed)?;
-    let first = stream::iter(existing.into_iter().map(move |object| Ok(response(WatchType::Added, &object, change))));
-    let later = live.map_err(failed).filter_map(move |event| async move { answer(event, change).transpose() });
+    let first =
+        stream::iter(existing.into_iter().map(move |object| Ok(response(WatchType::Added, &object, change))));
+    let later =
+        live.map_err(failed).filter_map(move |event| async move { answer(event, change).transpose() });
     Ok(Box::pin(first.chain(later)))
 }
 
-fn answer<K, F>(event: Result<WatchEvent<K>, Status>, change: F) -> Result<Option<WatchHealthResponse>, Status>
+fn answer<K, F>(
+    event: Result<WatchEvent<K>, Status>,
+    change: F,
+) -> Result<Option<WatchHealthResponse>, Status>
 where
     K: ResourceExt,
     F: Fn(&K) -> Change,
@@ -74,7 +79,11 @@ where
     })
 }
 
-fn response<K: ResourceExt>(kind: WatchType, object: &K, change: impl Fn(&K) -> Change) -> WatchHealthResponse {
+fn response<K: ResourceExt>(
+    kind: WatchType,
+    object: &K,
+    change: impl Fn(&K) -> Change,
+) -> WatchHealthResponse {
     WatchHealthResponse {
         r#type: kind.into(),
         change: Some(change(object)),

@@ -49,12 +49,21 @@ pub enum Decision {
 pub fn remember(memory: Option<Memory>, verdict: &Verdict, now: Timestamp) -> Memory {
     match memory {
         Some(memory) if memory.health == verdict.health => memory,
-        _ => Memory { health: verdict.health, since: verdict.since.filter(|since| *since <= now).unwrap_or(now) },
+        _ => Memory {
+            health: verdict.health,
+            since: verdict.since.filter(|since| *since <= now).unwrap_or(now),
+        },
     }
 }
 
 /// Decides on one object. `open` is the reason its open incident shows, where there is one.
-pub fn decide(verdict: &Verdict, memory: &Memory, open: Option<&str>, patience: Patience, now: Timestamp) -> Decision {
+pub fn decide(
+    verdict: &Verdict,
+    memory: &Memory,
+    open: Option<&str>,
+    patience: Patience,
+    now: Timestamp,
+) -> Decision {
     let lasted = elapsed(memory.since, now);
     let bad_after = match verdict.health {
         Health::Degraded => Some(patience.open_after),
@@ -65,7 +74,9 @@ pub fn decide(verdict: &Verdict, memory: &Memory, open: Option<&str>, patience: 
     match (open, bad_after) {
         (None, Some(limit)) if lasted >= limit => Decision::Open(memory.since),
         (None, Some(limit)) => Decision::Keep(Some(limit.saturating_sub(lasted))),
-        (Some(shown), Some(_)) if verdict.health == Health::Degraded && shown != verdict.reason => Decision::Update,
+        (Some(shown), Some(_)) if verdict.health == Health::Degraded && shown != verdict.reason => {
+            Decision::Update
+        }
         (Some(_), None) if verdict.health != Health::Unknown => {
             if lasted >= patience.close_after {
                 Decision::Close(memory.since)

@@ -10,7 +10,8 @@ use super::{Health, Verdict};
 /// The controller a pod belongs to: kind and name. A ReplicaSet's pods count for its Deployment,
 /// whose name is the ReplicaSet's without the template hash.
 pub fn owner(pod: &Pod) -> Option<(String, String)> {
-    let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let owner =
+        pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
     if let (true, Some(hash)) = (owner.kind == "ReplicaSet", hash) {
         let deployment = owner.name.strip_suffix(&format!("-{hash}"))?;
@@ -25,7 +26,8 @@ pub fn lift<'a>(own: Verdict, pods: impl IntoIterator<Item = (&'a str, &'a Verdi
     if !pods.is_empty() && pods.iter().all(|(_, verdict)| verdict.is_simulated()) {
         return Verdict::simulated(format!("all {} pods are on simulated nodes: nothing runs", pods.len()));
     }
-    let broken = pods.iter().filter(|(_, verdict)| verdict.health == Health::Degraded).min_by_key(|(name, _)| *name);
+    let broken =
+        pods.iter().filter(|(_, verdict)| verdict.health == Health::Degraded).min_by_key(|(name, _)| *name);
     match broken {
         Some((name, verdict)) if own.health != Health::Healthy => {
             let message = format!("{}; pod {name}: {}", own.message, verdict.message);

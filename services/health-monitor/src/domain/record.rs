@@ -75,7 +75,8 @@ mod tests {
     use super::*;
 
     fn judged(name: &str, health: Health, answers: bool) -> Judged {
-        let resource = ResourceRef { kind: "Job".into(), name: name.into(), uid: name.into(), ..ResourceRef::default() };
+        let resource =
+            ResourceRef { kind: "Job".into(), name: name.into(), uid: name.into(), ..ResourceRef::default() };
         Judged { resource, generation: 1, verdict: Verdict::new(health, "R", "m"), answers }
     }
 
@@ -83,9 +84,11 @@ mod tests {
     fn stated_once_and_again_only_when_health_changes() {
         let first = [judged("b", Health::Progressing, true), judged("a", Health::Healthy, true)];
         let nothing = HealthRecordStatus::default();
-        let names: Vec<_> = changes(&nothing, &first).into_iter().map(|c| (c.now.resource.name, c.previous)).collect();
+        let names: Vec<_> =
+            changes(&nothing, &first).into_iter().map(|c| (c.now.resource.name, c.previous)).collect();
         assert_eq!(names, [("a".into(), None), ("b".into(), None)]);
-        let stated = HealthRecordStatus { resources: entries(&nothing, &first, &[]), ..HealthRecordStatus::default() };
+        let stated =
+            HealthRecordStatus { resources: entries(&nothing, &first, &[]), ..HealthRecordStatus::default() };
         assert_eq!(changes(&stated, &first), []);
         let later = [judged("b", Health::Healthy, true), judged("a", Health::Healthy, true)];
         let change = changes(&stated, &later);
@@ -97,7 +100,10 @@ mod tests {
         let nothing = HealthRecordStatus::default();
         let now = [judged("a", Health::Healthy, true), judged("b", Health::Degraded, true)];
         let all = changes(&nothing, &now);
-        let stated = HealthRecordStatus { resources: entries(&nothing, &now, &all[1..]), ..HealthRecordStatus::default() };
+        let stated = HealthRecordStatus {
+            resources: entries(&nothing, &now, &all[1..]),
+            ..HealthRecordStatus::default()
+        };
         let rest = changes(&stated, &now);
         assert_eq!((rest.len(), rest[0].now.resource.name.as_str()), (1, "b"));
     }

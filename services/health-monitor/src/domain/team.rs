@@ -33,7 +33,8 @@ pub fn add_up<'a>(parts: impl IntoIterator<Item = &'a Part>) -> TeamHealth {
     for part in parts {
         *counts.entry(part.health).or_insert(0) += 1;
         let decides = decided_by.is_none_or(|so_far| {
-            (part.health, std::cmp::Reverse(&part.object)) > (so_far.health, std::cmp::Reverse(&so_far.object))
+            (part.health, std::cmp::Reverse(&part.object))
+                > (so_far.health, std::cmp::Reverse(&so_far.object))
         });
         if decides {
             decided_by = Some(part);

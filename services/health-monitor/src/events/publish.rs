@@ -4,8 +4,8 @@ use kube::ResourceExt;
 use mlp_crds::health_record::Health;
 use mlp_crds::{HealthRecord, Incident, IncidentStatus};
 use mlp_model::{Context, FactDraft, Flow};
-use mlp_proto::health::events::v1::{HealthChanged, IncidentClosed, IncidentOpened};
 use mlp_proto::Message;
+use mlp_proto::health::events::v1::{HealthChanged, IncidentClosed, IncidentOpened};
 
 use super::convert;
 use crate::domain::Change;

@@ -37,7 +37,13 @@ impl Writer {
     }
 
     /// Opens an incident: makes the object, whose name repeats with the opening, then its first status.
-    pub async fn open(&self, team: &Team, judged: &Judged, opened: Timestamp, now: Timestamp) -> Result<(), Error> {
+    pub async fn open(
+        &self,
+        team: &Team,
+        judged: &Judged,
+        opened: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let fingerprint = incident::fingerprint(&judged.resource.kind, &judged.resource.uid);
         let name = incident::object_name(&fingerprint, opened);
         let verdict = &judged.verdict;
@@ -66,9 +72,10 @@ impl Writer {
         };
         self.applier.apply(&desired).await?;
         let api: Api<Incident> = Api::all(self.client.clone());
-        let live = api.get(&name).await.map_err(|source| {
-            mlp_reconcile::Error::of(format!("read the incident {name}"), source)
-        })?;
+        let live = api
+            .get(&name)
+            .await
+            .map_err(|source| mlp_reconcile::Error::of(format!("read the incident {name}"), source))?;
         self.state(team, Arc::new(live), judged, Some(opened), now).await
     }
 
@@ -97,7 +104,8 @@ impl Writer {
             judged.resource.name,
             judged.verdict.message
         )];
-        let finding = Finding::new("Resolved", false, judged.verdict.reason.clone(), judged.verdict.message.clone());
+        let finding =
+            Finding::new("Resolved", false, judged.verdict.reason.clone(), judged.verdict.message.clone());
         conditions::set(&mut next.conditions, finding, live.metadata.generation, now);
         if first {
             let draft = publish::incident_opened(&live, &next, &flow_of(team));
@@ -122,7 +130,12 @@ impl Writer {
         next.closed_at = Some(closed.to_string());
         next.reason = Some(reason.to_owned());
         next.message = Some(message.to_owned());
-        conditions::set(&mut next.conditions, Finding::new("Resolved", true, reason, message), live.metadata.generation, now);
+        conditions::set(
+            &mut next.conditions,
+            Finding::new("Resolved", true, reason, message),
+            live.metadata.generation,
+            now,
+        );
         let draft = publish::incident_closed(&live, &next, flow);
         next.outbox.record(draft, now.to_string(), publish::cause())?;
         self.write_incident(live, &next).await
@@ -146,7 +159,9 @@ impl Writer {
         match api.delete(&name, &params).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(source) => Err(mlp_reconcile::Error::of(format!("delete the incident {name}"), source).into()),
+            Err(source) => {
+                Err(mlp_reconcile::Error::of(format!("delete the incident {name}"), source).into())
+            }
         }
     }
 
@@ -170,7 +185,10 @@ impl Writer {
             .iter()
             .filter(|judged| judged.answers)
             .map(|judged| sum::Part {
-                object: format!("{}/{}/{}", judged.resource.kind, judged.resource.namespace, judged.resource.name),
+                object: format!(
+                    "{}/{}/{}",
+                    judged.resource.kind, judged.resource.namespace, judged.resource.name
+                ),
                 health: judged.verdict.health,
                 reason: judged.verdict.reason.clone(),
             })
@@ -189,11 +207,14 @@ impl Writer {
         next.resources = record::entries(&next, judged, held_back);
         next.decided_by = judged
             .iter()
-            .filter(|judged| judged.answers && judged.verdict.health == total.health && total.health != Health::Healthy)
+            .filter(|judged| {
+                judged.answers && judged.verdict.health == total.health && total.health != Health::Healthy
+            })
             .map(|judged| judged.resource.clone())
             .min();
         let simulated = judged.iter().any(|judged| judged.verdict.is_simulated());
-        let finding = Finding::new("Simulated", simulated, if simulated { "SimulatedNodes" } else { "RealNodes" }, "");
+        let finding =
+            Finding::new("Simulated", simulated, if simulated { "SimulatedNodes" } else { "RealNodes" }, "");
         conditions::set(&mut next.conditions, finding, live.metadata.generation, now);
         let api: Api<HealthRecord> = Api::all(self.client.clone());
         let written = status::write(&api, SERVICE, live, &next).await?;
@@ -222,7 +243,9 @@ impl Writer {
 pub fn is_forgettable(live: &Incident, retention: Duration, now: Timestamp) -> bool {
     let Some(status) = &live.status else { return false };
     let closed: Option<Timestamp> = status.closed_at.as_deref().and_then(|time| time.parse().ok());
-    let kept = closed.is_some_and(|closed| Duration::try_from(now.duration_since(closed)).is_ok_and(|age| age >= retention));
+    let kept = closed.is_some_and(|closed| {
+        Duration::try_from(now.duration_since(closed)).is_ok_and(|age| age >= retention)
+    });
     status.state == IncidentState::Closed && status.outbox.pending.is_empty() && kept
 }
 

@@ -17,7 +17,8 @@ const RESYNC: Duration = Duration::from_secs(60);
 /// A controller over teams, and the caches that it fills.
 pub fn controller(client: &Client) -> (Controller<Team>, World) {
     let options = Options { resync: RESYNC, workers: 4, ..Options::default() };
-    let teams = Controller::<Team>::new("team-health", Api::all(client.clone()), watcher::Config::default(), options);
+    let teams =
+        Controller::<Team>::new("team-health", Api::all(client.clone()), watcher::Config::default(), options);
     let owner = Owners { teams: teams.handle().store().clone() };
     let (teams, databases) = namespaced(teams, client, &owner);
     let (teams, caches) = namespaced(teams, client, &owner);

@@ -19,8 +19,8 @@ pub use apply::Writer;
 pub use controller::controller;
 pub use world::World;
 
-use crate::domain::incident::{self, Decision, Memory, Patience};
 use crate::domain::Judged;
+use crate::domain::incident::{self, Decision, Memory, Patience};
 use crate::error::Error;
 
 /// How soon held-back changes are stated: when the broker has taken what waits.
@@ -67,7 +67,12 @@ impl TeamHealth {
     }
 
     /// Opens, updates and closes; returns when time alone can change a decision.
-    async fn incidents(&self, team: &Team, judged: &[Judged], now: Timestamp) -> Result<Option<Duration>, Error> {
+    async fn incidents(
+        &self,
+        team: &Team,
+        judged: &[Judged],
+        now: Timestamp,
+    ) -> Result<Option<Duration>, Error> {
         let memories = self.remember(&team.name_any(), judged, now);
         let mut open = self.open_incidents(&team.name_any(), now).await?;
         let mut soonest = None;
@@ -96,7 +101,8 @@ impl TeamHealth {
     ) -> Result<Option<Duration>, Error> {
         let status = live.as_ref().and_then(|live| live.status.as_ref());
         let unstated = live.is_some() && status.is_none_or(|status| status.opened_at.is_none());
-        let shown = live.as_ref().map(|_| status.and_then(|status| status.reason.as_deref()).unwrap_or_default());
+        let shown =
+            live.as_ref().map(|_| status.and_then(|status| status.reason.as_deref()).unwrap_or_default());
         match (incident::decide(&judged.verdict, memory, shown, self.patience, now), live) {
             (Decision::Open(began), None) => {
                 self.writer.open(team, judged, began, now).await?;
@@ -123,7 +129,11 @@ impl TeamHealth {
     }
 
     /// The team's open incidents by fingerprint. Outboxes are flushed and old ones forgotten on the way.
-    async fn open_incidents(&self, team: &str, now: Timestamp) -> Result<HashMap<String, Arc<Incident>>, Error> {
+    async fn open_incidents(
+        &self,
+        team: &str,
+        now: Timestamp,
+    ) -> Result<HashMap<String, Arc<Incident>>, Error> {
         let mut open = HashMap::new();
         for live in self.world.incidents_of(team) {
             self.writer.flush_incident(&live).await?;
@@ -156,10 +166,10 @@ impl Reconciler<Team> for TeamHealth {
         let now = (self.clock)();
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.name);
         for live in self.open_incidents(&key.name, now).await?.into_values() {
-            let flow = Flow::derive(&live.uid().unwrap_or_default(), live.metadata.generation.unwrap_or_default());
+            let flow =
+                Flow::derive(&live.uid().unwrap_or_default(), live.metadata.generation.unwrap_or_default());
             self.writer.close(live, "TeamRemoved", "the team is gone", now, &flow, now).await?;
         }
         Ok(())
     }
 }
-

@@ -47,7 +47,9 @@ impl World {
         let with_pods = |kind: &str, name: &str, own: Verdict| {
             let evidence: Vec<_> = pods
                 .iter()
-                .filter(|(pod, _)| lift::owner(pod).is_some_and(|owner| owner == (kind.to_owned(), name.to_owned())))
+                .filter(|(pod, _)| {
+                    lift::owner(pod).is_some_and(|owner| owner == (kind.to_owned(), name.to_owned()))
+                })
                 .map(|(pod, verdict)| (pod.name_any(), verdict))
                 .collect();
             lift::lift(own, evidence.iter().map(|(name, verdict)| (name.as_str(), *verdict)))
@@ -71,7 +73,9 @@ impl World {
             let status = cache.status.clone().unwrap_or_default();
             judged(&*cache, conditioned(&*cache, &status.conditions, status.observed_generation))
         }));
-        all.extend(self.applications_of(&namespaces).map(|application| judged(&*application, argo(&application))));
+        all.extend(
+            self.applications_of(&namespaces).map(|application| judged(&*application, argo(&application))),
+        );
         all.extend(pods.iter().map(|(pod, verdict)| judged(&**pod, verdict.clone())));
         all
     }
@@ -103,7 +107,9 @@ impl World {
     fn is_simulated(&self, pod: &Pod) -> bool {
         let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
         let node = self.nodes.find(|candidate| candidate.name_any() == node);
-        node.is_some_and(|node| node.labels().get(labels::SIMULATED_NODE).is_some_and(|value| value == "true"))
+        node.is_some_and(|node| {
+            node.labels().get(labels::SIMULATED_NODE).is_some_and(|value| value == "true")
+        })
     }
 
     /// Applications count for the team they deploy to, wherever they stand.
@@ -121,7 +127,8 @@ fn within<K>(store: &Store<K>, namespaces: &[String]) -> impl Iterator<Item = Ar
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let inside = |object: &Arc<K>| object.namespace().is_some_and(|namespace| namespaces.contains(&namespace));
+    let inside =
+        |object: &Arc<K>| object.namespace().is_some_and(|namespace| namespaces.contains(&namespace));
     store.state().into_iter().filter(inside)
 }
 

@@ -33,7 +33,11 @@ pub(crate) async fn doctor(global: &Global) -> Outcome {
     for (tool, found) in Toolchain::new(&layout, None).inventory() {
         match found {
             Some(found) => line(true, tool.name, &format!("{} ({})", tool.version, place(&found))),
-            None => line(true, tool.name, &format!("{} will be built by `mlp up`: {}", tool.version, tool.purpose)),
+            None => line(
+                true,
+                tool.name,
+                &format!("{} will be built by `mlp up`: {}", tool.version, tool.purpose),
+            ),
         }
     }
     for finding in mlp_tilt::node::doctor(&layout) {

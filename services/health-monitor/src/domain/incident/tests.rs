@@ -53,7 +53,8 @@ fn lasting_degradation_opens_once_and_lasting_recovery_closes() {
 #[test]
 fn a_flap_shorter_than_the_patience_opens_nothing_and_does_not_close() {
     assert_eq!(walk(&[(0, Health::Degraded), (9, Health::Healthy), (12, Health::Degraded)]), []);
-    let flapping = [(0, Health::Degraded), (10, Health::Degraded), (15, Health::Healthy), (30, Health::Degraded)];
+    let flapping =
+        [(0, Health::Degraded), (10, Health::Degraded), (15, Health::Healthy), (30, Health::Degraded)];
     assert_eq!(walk(&flapping), [(10, Decision::Open(at(0)))]);
 }
 
@@ -65,7 +66,8 @@ fn progress_becomes_an_incident_only_past_its_deadline() {
 
 #[test]
 fn unknown_neither_opens_nor_closes() {
-    let looks = [(0, Health::Degraded), (10, Health::Degraded), (20, Health::Unknown), (9_999, Health::Unknown)];
+    let looks =
+        [(0, Health::Degraded), (10, Health::Degraded), (20, Health::Unknown), (9_999, Health::Unknown)];
     assert_eq!(walk(&looks), [(10, Decision::Open(at(0)))]);
     assert_eq!(walk(&[(0, Health::Unknown), (9_999, Health::Unknown)]), []);
 }

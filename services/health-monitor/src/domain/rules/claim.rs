@@ -10,7 +10,9 @@ pub fn claim(claim: &PersistentVolumeClaim) -> Verdict {
         Some("Bound") => Verdict::new(Health::Healthy, "Bound", "a volume is bound"),
         Some("Pending") => Verdict::new(Health::Progressing, "Pending", "no volume is bound yet"),
         Some("Lost") => Verdict::new(Health::Degraded, "VolumeLost", "the bound volume is gone"),
-        Some(other) => Verdict::new(Health::Unknown, "UnknownPhase", format!("the claim's phase is `{other}`")),
+        Some(other) => {
+            Verdict::new(Health::Unknown, "UnknownPhase", format!("the claim's phase is `{other}`"))
+        }
         None => Verdict::new(Health::Unknown, "NoStatus", "the claim has no status yet"),
     }
 }

@@ -40,7 +40,12 @@ fn said(health: Health, condition: &Condition) -> Verdict {
 
 /// The verdict on an Application from what Argo CD's status says: `health.status`, its message,
 /// and whether the last sync failed.
-pub fn application(health: Option<&str>, message: Option<&str>, phase: Option<&str>, since: Option<Timestamp>) -> Verdict {
+pub fn application(
+    health: Option<&str>,
+    message: Option<&str>,
+    phase: Option<&str>,
+    since: Option<Timestamp>,
+) -> Verdict {
     let message = message.unwrap_or_default();
     if matches!(phase, Some("Failed" | "Error")) {
         return Verdict::new(Health::Degraded, "SyncFailed", message).since(since);

@@ -10,7 +10,11 @@ pub fn job(job: &Job) -> Verdict {
         return Verdict::new(Health::Unknown, "NoStatus", "no controller has written a status yet");
     };
     let holds = |kind: &str| {
-        status.conditions.iter().flatten().find(|condition| condition.type_ == kind && condition.status == "True")
+        status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_ == kind && condition.status == "True")
     };
     if let Some(condition) = holds("Failed") {
         let message = condition.message.clone().unwrap_or_else(|| "the job failed".to_owned());

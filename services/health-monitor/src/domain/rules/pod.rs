@@ -35,7 +35,8 @@ pub fn pod(pod: &Pod, simulated: bool) -> Verdict {
 fn waiting(status: &PodStatus) -> Option<Verdict> {
     let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     let (container, reason) = all.filter_map(fatal_wait).next()?;
-    let message = format!("container {} waits: {reason}, {} restarts", container.name, container.restart_count);
+    let message =
+        format!("container {} waits: {reason}, {} restarts", container.name, container.restart_count);
     Some(Verdict::new(Health::Degraded, &reason, message))
 }
 
@@ -59,7 +60,9 @@ fn readiness(status: &PodStatus, phase: &str) -> Verdict {
     match ready.map(|condition| condition.status.as_str()) {
         Some("True") => Verdict::new(Health::Healthy, "Ready", "all containers are ready").since(since),
         Some("False") => Verdict::new(Health::Progressing, "NotReady", message_of(status)).since(since),
-        _ if phase == "Pending" => Verdict::new(Health::Progressing, "Pending", "the pod is not on a node yet"),
+        _ if phase == "Pending" => {
+            Verdict::new(Health::Progressing, "Pending", "the pod is not on a node yet")
+        }
         _ => Verdict::new(Health::Unknown, "NoReadiness", "the pod has no Ready condition"),
     }
 }

@@ -41,8 +41,16 @@ fn no_kind_is_healthy_on_a_stale_generation() {
                    "currentRevision": "a", "updateRevision": "a"}});
     is(&deployment(&object::<Deployment>(ready.clone())), Health::Progressing, "StaleStatus");
     is(&stateful_set(&object::<StatefulSet>(ready)), Health::Progressing, "StaleStatus");
-    is(&conditioned(&[condition("Ready", "True", "Ready", Some(2))], Some(2), Some(3)), Health::Progressing, "StaleStatus");
-    is(&conditioned(&[condition("Ready", "True", "Ready", Some(2))], Some(3), Some(3)), Health::Progressing, "StaleStatus");
+    is(
+        &conditioned(&[condition("Ready", "True", "Ready", Some(2))], Some(2), Some(3)),
+        Health::Progressing,
+        "StaleStatus",
+    );
+    is(
+        &conditioned(&[condition("Ready", "True", "Ready", Some(2))], Some(3), Some(3)),
+        Health::Progressing,
+        "StaleStatus",
+    );
 }
 
 fn condition(kind: &str, status: &str, reason: &str, observed: Option<i64>) -> Condition {
@@ -53,7 +61,9 @@ fn condition(kind: &str, status: &str, reason: &str, observed: Option<i64>) -> C
 #[test]
 fn pods() {
     let running = |containers: Value, conditions: Value| {
-        object::<Pod>(json!({"status": {"phase": "Running", "containerStatuses": containers, "conditions": conditions}}))
+        object::<Pod>(
+            json!({"status": {"phase": "Running", "containerStatuses": containers, "conditions": conditions}}),
+        )
     };
     let ready = running(json!([]), json!([{"type": "Ready", "status": "True"}]));
     is(&pod(&ready, false), Health::Healthy, "Ready");
@@ -81,16 +91,31 @@ fn workloads() {
         value["status"]["observedGeneration"] = json!(1);
         object::<Deployment>(value)
     };
-    is(&deployment(&with(json!({"updatedReplicas": 2, "availableReplicas": 2}))), Health::Healthy, "Available");
-    is(&deployment(&with(json!({"updatedReplicas": 2, "availableReplicas": 1}))), Health::Progressing, "NotAvailable");
-    is(&deployment(&with(json!({"updatedReplicas": 1, "availableReplicas": 2}))), Health::Progressing, "RollingOut");
+    is(
+        &deployment(&with(json!({"updatedReplicas": 2, "availableReplicas": 2}))),
+        Health::Healthy,
+        "Available",
+    );
+    is(
+        &deployment(&with(json!({"updatedReplicas": 2, "availableReplicas": 1}))),
+        Health::Progressing,
+        "NotAvailable",
+    );
+    is(
+        &deployment(&with(json!({"updatedReplicas": 1, "availableReplicas": 2}))),
+        Health::Progressing,
+        "RollingOut",
+    );
     let stuck = json!({"updatedReplicas": 2, "conditions": [
         {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]});
     is(&deployment(&with(stuck)), Health::Degraded, "ProgressDeadlineExceeded");
-    let refused = json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]});
+    let refused =
+        json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]});
     is(&deployment(&with(refused)), Health::Degraded, "ReplicaFailure");
-    let daemons = object::<DaemonSet>(json!({"metadata": {"generation": 1}, "status": {"observedGeneration": 1,
-        "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 1, "currentNumberScheduled": 2, "numberMisscheduled": 0}}));
+    let daemons = object::<DaemonSet>(
+        json!({"metadata": {"generation": 1}, "status": {"observedGeneration": 1,
+        "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 1, "currentNumberScheduled": 2, "numberMisscheduled": 0}}),
+    );
     is(&daemon_set(&daemons), Health::Progressing, "NotAvailable");
 }
 
@@ -101,7 +126,11 @@ fn jobs_and_claims() {
     is(&job(&with(holds("Complete"))), Health::Healthy, "Complete");
     is(&job(&with(holds("Failed"))), Health::Degraded, "JobFailed");
     is(&job(&with(holds("Suspended"))), Health::Suspended, "Suspended");
-    is(&job(&with(json!({"active": 1, "startTime": "2026-11-23T00:00:00Z"}))), Health::Progressing, "Running");
+    is(
+        &job(&with(json!({"active": 1, "startTime": "2026-11-23T00:00:00Z"}))),
+        Health::Progressing,
+        "Running",
+    );
     let phase = |phase: &str| claim(&object::<PersistentVolumeClaim>(json!({"status": {"phase": phase}})));
     is(&phase("Bound"), Health::Healthy, "Bound");
     is(&phase("Pending"), Health::Progressing, "Pending");
@@ -110,12 +139,15 @@ fn jobs_and_claims() {
 
 #[test]
 fn our_kinds_and_applications() {
-    let one = |status: &str, reason: &str| conditioned(&[condition("Ready", status, reason, None)], Some(1), Some(1));
+    let one = |status: &str, reason: &str| {
+        conditioned(&[condition("Ready", status, reason, None)], Some(1), Some(1))
+    };
     is(&one("True", "Ready"), Health::Healthy, "Ready");
     is(&one("False", "WaitingForTeam"), Health::Progressing, "WaitingForTeam");
     is(&one("False", "NamespaceOwnedByAnother"), Health::Degraded, "NamespaceOwnedByAnother");
     is(&one("Unknown", "Starting"), Health::Unknown, "Starting");
-    let simulated = [condition("Ready", "True", "Ready", None), condition("Simulated", "True", "SimulatedNode", None)];
+    let simulated =
+        [condition("Ready", "True", "Ready", None), condition("Simulated", "True", "SimulatedNode", None)];
     is(&conditioned(&simulated, Some(1), Some(1)), Health::Unknown, "Simulated");
     is(&application(Some("Healthy"), None, Some("Succeeded"), None), Health::Healthy, "Healthy");
     is(&application(Some("Healthy"), None, Some("Failed"), None), Health::Degraded, "SyncFailed");

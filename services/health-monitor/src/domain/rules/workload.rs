@@ -63,7 +63,11 @@ fn replicas(wanted: i32, updated: i32, ready: i32) -> Verdict {
         return Verdict::new(Health::Progressing, "RollingOut", message);
     }
     if ready < wanted {
-        return Verdict::new(Health::Progressing, "NotAvailable", format!("{ready} of {wanted} replicas are ready"));
+        return Verdict::new(
+            Health::Progressing,
+            "NotAvailable",
+            format!("{ready} of {wanted} replicas are ready"),
+        );
     }
     Verdict::new(Health::Healthy, "Available", format!("{ready} of {wanted} replicas are ready"))
 }

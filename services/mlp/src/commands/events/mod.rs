@@ -40,7 +40,9 @@ pub(crate) async fn connect(platform: &Platform) -> Result<Bus, Failure> {
         client_name: "mlp".to_owned(),
         ..BusOptions::default()
     };
-    Bus::connect(options).await.map_err(|error| Failure::while_doing("connecting to the event broker", &error))
+    Bus::connect(options)
+        .await
+        .map_err(|error| Failure::while_doing("connecting to the event broker", &error))
 }
 
 async fn tail(bus: &Bus, flags: &Tail) -> Outcome {
@@ -58,8 +60,8 @@ async fn tail(bus: &Bus, flags: &Tail) -> Outcome {
             next.await
         };
         let Some(tailed) = next else { return Ok(()) };
-        let tailed = tailed
-            .map_err(|error| Failure::failed(format!("reading events: {}", chain(error.as_ref()))))?;
+        let tailed =
+            tailed.map_err(|error| Failure::failed(format!("reading events: {}", chain(error.as_ref()))))?;
         match flags.output {
             Output::Text => println!("{}", text(&tailed)),
             Output::Json => println!("{}", json_line(&tailed)),
@@ -103,7 +105,12 @@ async fn dead(bus: &Bus, flags: &Dead) -> Outcome {
         match flags.output {
             Output::Text => println!(
                 "{}  {:<28} {:<20} {} deliveries  {}\n    {}",
-                letter.sequence, letter.consumer, letter.reason, letter.deliveries, letter.subject, letter.error
+                letter.sequence,
+                letter.consumer,
+                letter.reason,
+                letter.deliveries,
+                letter.subject,
+                letter.error
             ),
             Output::Json => println!(
                 "{}",

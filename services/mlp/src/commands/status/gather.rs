@@ -56,7 +56,8 @@ where
 async fn services(platform: &Platform) -> Vec<PlatformService> {
     let mut all = Vec::new();
     for (name, record) in &platform.services {
-        let ready = http::get(&format!("{}/readyz", record.admin)).await.is_ok_and(|(status, _)| status == 200);
+        let ready =
+            http::get(&format!("{}/readyz", record.admin)).await.is_ok_and(|(status, _)| status == 200);
         all.push(PlatformService { name: name.clone(), ready, grpc: record.grpc.clone() });
     }
     all

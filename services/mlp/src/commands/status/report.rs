@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use mlp_crds::{Application, Cache, Database, HealthRecord, Incident, Team};
 use mlp_crds::incident::IncidentState;
+use mlp_crds::{Application, Cache, Database, HealthRecord, Incident, Team};
 use serde::Serialize;
 
 /// A platform as a person wants to see it.
@@ -146,7 +146,8 @@ pub(crate) fn team(team: &Team, records: &[HealthRecord]) -> TeamRow {
         .map(|(key, hard)| (key.clone(), format!("{}/{}", used(key), hard.as_str())))
         .collect();
     let record = records.iter().find(|record| record.spec.team == name);
-    let health = record.and_then(|record| record.status.as_ref()).map_or("Unknown", |status| status.health.as_str());
+    let health =
+        record.and_then(|record| record.status.as_ref()).map_or("Unknown", |status| status.health.as_str());
     TeamRow {
         ready: State::of(&status.conditions, status.observed_generation, team.metadata.generation),
         namespaces: team.namespace_names(),
@@ -233,7 +234,8 @@ mod tests {
         let ready = condition("Ready", "True", "Ready");
         assert_eq!(State::of(&[ready.clone()], Some(1), Some(1)).word(), "Ready");
         assert_eq!(State::of(&[ready.clone()], Some(1), Some(2)).word(), "StaleStatus");
-        let simulated = State::of(&[ready, condition("Simulated", "True", "SimulatedNode")], Some(1), Some(1));
+        let simulated =
+            State::of(&[ready, condition("Simulated", "True", "SimulatedNode")], Some(1), Some(1));
         assert_eq!((simulated.ready, simulated.word()), (false, "Simulated"));
         assert_eq!(State::of(&[], Some(1), Some(1)).word(), "NoStatus");
     }

@@ -1,8 +1,8 @@
 //! `mlp test`: every rung of the ladder, with all set-up, its time, and one closing line.
 
 mod prepare;
-mod rungs;
 mod run;
+mod rungs;
 mod tally;
 
 use std::collections::BTreeMap;

@@ -77,7 +77,15 @@ async fn cargo_deny(root: &Path, environment: &mut BTreeMap<String, String>) -> 
     if !folder.join("bin/cargo-deny").is_file() {
         eprintln!("  … installing cargo-deny {CARGO_DENY}, once");
         let status = Command::new("cargo")
-            .args(["install", "--quiet", "--locked", "cargo-deny", "--no-default-features", "--version", CARGO_DENY])
+            .args([
+                "install",
+                "--quiet",
+                "--locked",
+                "cargo-deny",
+                "--no-default-features",
+                "--version",
+                CARGO_DENY,
+            ])
             .arg("--root")
             .arg(&folder)
             .env("CARGO_TARGET_DIR", root.join("target/cargo-deny"))

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
+use super::Ran;
 use super::rungs::Rung;
 use super::tally::Tally;
-use super::Ran;
 use crate::exit::Failure;
 
 /// No rung may run longer; CI's whole budget is an hour.
@@ -83,7 +83,9 @@ async fn run_command(
             tally.read_line(&line);
         }
     }
-    let status =
-        child.wait().await.map_err(|error| Failure::while_doing(&format!("waiting for {program}"), &error))?;
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| Failure::while_doing(&format!("waiting for {program}"), &error))?;
     Ok(status.success())
 }

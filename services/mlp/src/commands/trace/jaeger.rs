@@ -73,9 +73,8 @@ impl Trace {
 impl Span {
     /// The parent in the same trace, where there is one.
     pub(crate) fn parent(&self) -> Option<&str> {
-        let child_of = |reference: &&Reference| {
-            reference.ref_type == "CHILD_OF" && reference.trace_id == self.trace_id
-        };
+        let child_of =
+            |reference: &&Reference| reference.ref_type == "CHILD_OF" && reference.trace_id == self.trace_id;
         self.references.iter().find(child_of).map(|reference| reference.span_id.as_str())
     }
 

@@ -58,7 +58,9 @@ async fn trace_id(platform: &Platform, text: &str) -> Result<String, Failure> {
         ["database", namespace, name] => {
             (resource("mlplatform.dev", "Database", "databases"), Some(*namespace), *name)
         }
-        ["cache", namespace, name] => (resource("mlplatform.dev", "Cache", "caches"), Some(*namespace), *name),
+        ["cache", namespace, name] => {
+            (resource("mlplatform.dev", "Cache", "caches"), Some(*namespace), *name)
+        }
         ["application", namespace, name] => {
             (resource("argoproj.io", "Application", "applications"), Some(*namespace), *name)
         }

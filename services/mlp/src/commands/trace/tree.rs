@@ -9,8 +9,7 @@ use super::jaeger::{Span, Trace};
 pub(super) fn draw(trace: &Trace) -> String {
     let mut children: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     let mut roots = Vec::new();
-    let known: BTreeMap<&str, &Span> =
-        trace.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+    let known: BTreeMap<&str, &Span> = trace.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
     for span in &trace.spans {
         match span.parent() {
             Some(parent) if known.contains_key(parent) => children.entry(parent).or_default().push(span),

@@ -60,7 +60,15 @@ impl Deployer {
     /// Applies manifests by server-side apply; returns kubectl's lines, one per object.
     pub(crate) async fn apply(&self, manifests: &str, what: &str) -> Result<String, Failure> {
         let mut command = self.kubectl();
-        command.args(["apply", "--server-side", "--force-conflicts", "--field-manager", FIELD_MANAGER, "-f", "-"]);
+        command.args([
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager",
+            FIELD_MANAGER,
+            "-f",
+            "-",
+        ]);
         run(command, Some(manifests), &format!("applying {what}")).await
     }
 
@@ -92,7 +100,14 @@ impl Deployer {
         for name in names {
             let mut wait = self.kubectl();
             let deployment = format!("deployment/{name}");
-            wait.args(["wait", "-n", PLATFORM_NAMESPACE, "--for=condition=Available", "--timeout=300s", &deployment]);
+            wait.args([
+                "wait",
+                "-n",
+                PLATFORM_NAMESPACE,
+                "--for=condition=Available",
+                "--timeout=300s",
+                &deployment,
+            ]);
             run(wait, None, &format!("waiting for {name}")).await?;
         }
         Ok(())

@@ -58,12 +58,10 @@ async fn repository(root: &Path, layout: &Layout) -> Result<PathBuf, Failure> {
 }
 
 async fn git(folder: &Path, arguments: &[&str]) -> Result<(), Failure> {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .await
-        .map_err(|error| Failure::missing(format!("cannot run git ({error}); run `apt-get install git`")))?;
+    let output =
+        Command::new("git").current_dir(folder).args(arguments).output().await.map_err(|error| {
+            Failure::missing(format!("cannot run git ({error}); run `apt-get install git`"))
+        })?;
     if output.status.success() {
         return Ok(());
     }

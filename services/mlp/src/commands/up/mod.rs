@@ -63,7 +63,8 @@ pub(crate) async fn up(global: &Global, flags: &Up) -> Outcome {
 }
 
 fn start_watchdog() -> Result<Watchdog, Failure> {
-    Watchdog::start().map_err(|error| Failure::missing(format!("cannot start sh: {error}; install dash or bash")))
+    Watchdog::start()
+        .map_err(|error| Failure::missing(format!("cannot start sh: {error}; install dash or bash")))
 }
 
 async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> Result<Running, Failure> {

@@ -9,12 +9,8 @@ use crate::cli::{Cluster, Up};
 use crate::exit::Failure;
 
 /// Where AWS clients find credentials (AWS SDK reference, standardized credential providers).
-const CREDENTIAL_VARIABLES: [&str; 4] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_PROFILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-];
+const CREDENTIAL_VARIABLES: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 
 /// What of the process' surroundings the checks read; a value, so that tests can make one.
 pub(crate) struct Machine {
@@ -30,8 +26,9 @@ impl Machine {
         Self {
             has_variable: |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()),
             has_program: |name| {
-                std::env::var_os("PATH")
-                    .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+                std::env::var_os("PATH").is_some_and(|path| {
+                    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+                })
             },
         }
     }
@@ -85,7 +82,8 @@ fn aws(flags: &Up, machine: &Machine, missing: &mut Vec<String>) {
 /// Refuses a context that is not local, unless the person said `--yes`.
 pub(crate) fn check_context(kubeconfig: &Kubeconfig, name: &str, yes: bool) -> Result<(), Failure> {
     let context = kubeconfig.contexts.iter().find(|context| context.name == name);
-    let Some(cluster) = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster) else {
+    let Some(cluster) = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster)
+    else {
         let known: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
         return Err(Failure::usage(format!("--context {name}: the kubeconfig has {}", known.join(", "))));
     };

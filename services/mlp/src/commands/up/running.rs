@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use mlp_model::Environment;
-use mlp_tilt::plane::Endpoints;
 use mlp_tilt::node::{NodeOptions, RealNode};
+use mlp_tilt::plane::Endpoints;
 use mlp_tilt::process::Watchdog;
 use mlp_tilt::{Layout, Plane, Progress, Toolchain};
 
@@ -58,7 +58,8 @@ impl Running {
 
     /// Ports of each service: (gRPC, admin), the same at every start.
     pub(crate) fn service_ports(&self) -> Result<Vec<(&'static str, u16, u16)>, Failure> {
-        let wrong = |error: &dyn std::error::Error| Failure::while_doing("choosing ports for the services", error);
+        let wrong =
+            |error: &dyn std::error::Error| Failure::while_doing("choosing ports for the services", error);
         let mut ports = mlp_tilt::ports::Ports::load(&self.layout).map_err(|error| wrong(&error))?;
         let purposes: Vec<String> =
             SERVICES.iter().flat_map(|name| [format!("{name}-grpc"), format!("{name}-admin")]).collect();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::commands::status::report::Report;
 use crate::commands::status::gather;
+use crate::commands::status::report::Report;
 use crate::exit::Failure;
 use crate::platform::Platform;
 
@@ -23,7 +23,10 @@ pub(super) async fn until_as_asked(platform: &Platform, expected: Expected) -> R
         }
         if tokio::time::Instant::now() >= deadline {
             let limit = LIMIT.as_secs();
-            return Err(Failure::not_ready(format!("not ready within {limit} s:\n  {}", missing.join("\n  "))));
+            return Err(Failure::not_ready(format!(
+                "not ready within {limit} s:\n  {}",
+                missing.join("\n  ")
+            )));
         }
         tokio::time::sleep(INTERVAL).await;
     }
@@ -49,7 +52,8 @@ impl Expected {
 
     /// Counts the kinds in a stream of manifests.
     pub(super) fn of(manifests: &str) -> Self {
-        let count = |kind: &str| manifests.lines().filter(|line| line.strip_prefix("kind: ") == Some(kind)).count();
+        let count =
+            |kind: &str| manifests.lines().filter(|line| line.strip_prefix("kind: ") == Some(kind)).count();
         Self {
             teams: count("Team"),
             requests: count("Database") + count("Cache"),
@@ -76,10 +80,16 @@ fn missing(report: &Report, expected: Expected) -> Vec<String> {
     // On simulated nodes nothing can become ready; saying so is the most that can be waited for.
     for request in report.requests.iter().filter(|request| !request.ready.ready && !request.ready.simulated) {
         let state = &request.ready;
-        lines.push(format!("{} {}/{}: {}: {}", request.kind, request.namespace, request.name, state.reason, state.message));
+        lines.push(format!(
+            "{} {}/{}: {}: {}",
+            request.kind, request.namespace, request.name, state.reason, state.message
+        ));
     }
     for application in report.applications.iter().filter(|application| application.sync != "Synced") {
-        lines.push(format!("application {}/{}: {}", application.namespace, application.name, application.sync));
+        lines.push(format!(
+            "application {}/{}: {}",
+            application.namespace, application.name, application.sync
+        ));
     }
     lines
 }
