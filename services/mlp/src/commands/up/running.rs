@@ -138,6 +138,11 @@ impl Running {
             // The examples' repository is a folder of this machine.
             ("gitops-sync", "MLP_ALLOW_FILE_REPOSITORIES", "true".to_owned()),
             ("gitops-sync", "MLP_CACHE_DIR", self.layout.data("gitops-sync").display().to_string()),
+            (
+                "cost-attribution",
+                "MLP_STORE",
+                self.layout.data("cost-attribution").join("costs.db").display().to_string(),
+            ),
             ("team-isolation", "MLP_NATS_OPERATOR_SEED", seed),
         ];
         Surroundings {
