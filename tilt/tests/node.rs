@@ -16,7 +16,7 @@ use mlp_tilt::node::{NAME, NodeOptions, RealNode, doctor, images};
 use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -301,6 +301,13 @@ async fn a_database_serves_other_pods_survives_and_nothing_is_left() {
     assert!(answer.contains("NOAUTH") && answer.ends_with("PONG"), "{answer}");
     let logs = shop.logs("db", &Default::default()).await.unwrap();
     assert!(logs.contains("ready to accept connections"), "{logs}");
+
+    let mut forwarded = shop.portforward("db", &[5432]).await.unwrap();
+    let mut stream = forwarded.take_stream(5432).unwrap();
+    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.unwrap();
+    let offer = tokio::time::timeout(LIMIT, stream.read_u8()).await.unwrap().unwrap();
+    assert!(b"NS".contains(&offer), "PostgreSQL answers a request for TLS with one letter");
+    drop((stream, forwarded));
 
     // Nobody listens there, but the refusal has to find its way back.
     let outside = Outside::new();
