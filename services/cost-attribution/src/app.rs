@@ -41,7 +41,6 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     let store = Store::open(&config.store).await?;
     let bus = Bus::connect(bus_options(&config)).await?;
     bus.ensure_streams(&topology(&config)?.streams).await?;
-    let (client, _writes) = WriteCounter::wrap(host.kube());
     let clock = Clock::system();
 
     let reports = Reports::new(store.clone(), clock.clone());
@@ -53,7 +52,7 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     });
 
-    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, store: store.clone(), clock };
+    let leader = Leader { config, host: host.clone(), bus: bus.clone(), store: store.clone(), clock };
     let elector = host.elector(SERVICE);
     host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
 
@@ -69,7 +68,6 @@ struct Leader {
     config: Config,
     host: Host,
     bus: Bus,
-    client: kube::Client,
     store: Store,
     clock: Clock,
 }
@@ -77,7 +75,8 @@ struct Leader {
 impl Leader {
     /// Observes, meters and closes hours, until leadership ends.
     async fn lead(self, leadership: Leadership) -> Result<(), BoxError> {
-        let Self { config, host, bus, client, store, clock } = self;
+        let Self { config, host, bus, store, clock } = self;
+        let (client, writes) = WriteCounter::wrap(host.kube());
         let topology = topology(&config)?;
         let relay = || Relay::new(bus.publisher());
         store.origin(clock.now()).await?;
@@ -94,10 +93,10 @@ impl Leader {
             "price-sheets",
             Api::<PriceSheet>::all(client.clone()),
             config_all(),
-            owner(&config),
+            owner(&config, writes.clone()),
         );
         let (sheets, prices) = prices::controller(sheets, &client, store.clone());
-        let teams = Controller::new("teams", Api::<Team>::all(client), config_all(), reader(&config));
+        let teams = Controller::new("teams", Api::<Team>::all(client), config_all(), reader(&config, writes));
         let team = TeamReconciler::new(store.clone(), clock.clone(), relay());
         let meter = MeterTeams::new(store.clone(), clock.clone(), relay());
         let closer = Closer::new(store, clock, relay(), config.retained_hours(), emit_root);
@@ -129,13 +128,13 @@ fn emit_root(flow: &Flow, name: &str) {
 }
 
 /// For the kind that is ours: we alone write its status, and owe the root of its flows.
-fn owner(config: &Config) -> Options {
-    Options { trigger: Trigger::SpecOrMetadata, emit_root: Some(emit_root), ..reader(config) }
+fn owner(config: &Config, writes: WriteCounter) -> Options {
+    Options { trigger: Trigger::SpecOrMetadata, emit_root: Some(emit_root), ..reader(config, writes) }
 }
 
 /// For a kind that we only read: a change of its status is what we wait for.
-fn reader(config: &Config) -> Options {
-    Options { workers: WORKERS, resync: config.resync, ..Options::default() }
+fn reader(config: &Config, writes: WriteCounter) -> Options {
+    Options { workers: WORKERS, resync: config.resync, writes: Some(writes), ..Options::default() }
 }
 
 fn bus_options(config: &Config) -> BusOptions {

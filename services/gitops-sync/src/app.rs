@@ -41,7 +41,7 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     let repositories = Repositories::new(config.repositories());
     let repositories =
         repositories.map_err(|error| format!("--cache-dir {}: {error}", config.cache_dir.display()))?;
-    let (client, _writes) = WriteCounter::wrap(host.kube());
+    let (client, writes) = WriteCounter::wrap(host.kube());
 
     let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
     let service = Applications::new(objects, client.clone(), host.authorizer(), API_MANAGER);
@@ -53,7 +53,7 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     });
 
     let repositories = Arc::new(repositories);
-    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, repositories };
+    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, writes, repositories };
     let elector = host.elector(SERVICE);
     host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
 
@@ -69,6 +69,7 @@ struct Leader {
     host: Host,
     bus: Bus,
     client: kube::Client,
+    writes: WriteCounter,
     repositories: Arc<Repositories>,
 }
 
@@ -76,10 +77,10 @@ impl Leader {
     /// Reconciles, watches what was applied and wakes Applications on others' facts, until leadership
     /// ends.
     async fn lead(self, leadership: Leadership) -> Result<(), BoxError> {
-        let Self { config, host, bus, client, repositories } = self;
+        let Self { config, host, bus, client, writes, repositories } = self;
         let topology = topology(&config)?;
         let all = Api::<Application>::all(client.clone());
-        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config));
+        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes));
         let control_namespace = &config.host.namespace;
         let (controller, caches) = watches(controller, &client, control_namespace);
         let applications = controller.handle();
@@ -119,7 +120,7 @@ fn topology(config: &Config) -> Result<Topology, BoxError> {
     Ok(Topology::builtin()?.with_replicas(replicas))
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, writes: WriteCounter) -> Options {
     Options {
         workers: config.workers.get(),
         resync: config.resync,
@@ -129,6 +130,7 @@ fn options(config: &Config) -> Options {
         emit_root: Some(|flow, name| {
             telemetry::emit_root(flow, name, &[]);
         }),
+        writes: Some(writes),
         ..Options::default()
     }
 }

@@ -7,6 +7,7 @@ use mlp_bus::{Bus, BusOptions, Relay, Topology};
 use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host};
 use mlp_proto::health::api::v1::health_service_server::HealthServiceServer;
+use mlp_reconcile::WriteCounter;
 use tonic::service::Routes;
 
 use crate::api::Service;
@@ -56,8 +57,8 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
 
 /// The work of the one replica that leads: the loop over teams and the consumers that wake it.
 async fn lead(config: Config, host: Host, bus: Bus, leadership: Leadership) -> Result<(), BoxError> {
-    let client = host.kube();
-    let (teams, world) = controller(&client);
+    let (client, writes) = WriteCounter::wrap(host.kube());
+    let (teams, world) = controller(&client, writes);
     let handle = teams.handle();
     let synced = handle.clone();
     host.readiness("caches", move || match synced.unsynced().as_slice() {

@@ -37,7 +37,7 @@ const API_MANAGER: &str = "provisioner-api";
 pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     let bus = Bus::connect(bus_options(&config)).await?;
     bus.ensure_streams(&topology(&config)?.streams).await?;
-    let (client, _writes) = WriteCounter::wrap(host.kube());
+    let (client, writes) = WriteCounter::wrap(host.kube());
 
     let databases = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
     let caches = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
@@ -49,7 +49,7 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     });
 
-    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client };
+    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, writes };
     let elector = host.elector(SERVICE);
     host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
 
@@ -65,6 +65,7 @@ struct Leader {
     host: Host,
     bus: Bus,
     client: kube::Client,
+    writes: WriteCounter,
 }
 
 impl Leader {
@@ -95,7 +96,8 @@ impl Leader {
 
     fn controller<K: Request>(&self, name: &'static str) -> (Controller<K>, Caches) {
         let all = Api::<K>::all(self.client.clone());
-        let controller = Controller::new(name, all, watcher::Config::default(), options(&self.config));
+        let options = options(&self.config, self.writes.clone());
+        let controller = Controller::new(name, all, watcher::Config::default(), options);
         watches(controller, &self.client)
     }
 
@@ -133,7 +135,7 @@ fn topology(config: &Config) -> Result<Topology, BoxError> {
     Ok(Topology::builtin()?.with_replicas(replicas))
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, writes: WriteCounter) -> Options {
     Options {
         workers: config.workers.get(),
         resync: config.resync,
@@ -142,6 +144,7 @@ fn options(config: &Config) -> Options {
         emit_root: Some(|flow, name| {
             telemetry::emit_root(flow, name, &[]);
         }),
+        writes: Some(writes),
         ..Options::default()
     }
 }

@@ -34,7 +34,7 @@ const API_MANAGER: &str = "team-isolation-api";
 pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     let bus = Bus::connect(bus_options(&config)).await?;
     bus.ensure_streams(&topology(&config)?.streams).await?;
-    let (client, _writes) = WriteCounter::wrap(host.kube());
+    let (client, writes) = WriteCounter::wrap(host.kube());
 
     let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
     let routes = Routes::new(TeamServiceServer::new(Teams::new(objects)));
@@ -45,7 +45,7 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     });
 
-    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client };
+    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, writes };
     let elector = host.elector(SERVICE);
     host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
 
@@ -61,15 +61,16 @@ struct Leader {
     host: Host,
     bus: Bus,
     client: kube::Client,
+    writes: WriteCounter,
 }
 
 impl Leader {
     /// Reconciles, and wakes teams on others' facts, until leadership ends.
     async fn lead(self, leadership: Leadership) -> Result<(), BoxError> {
-        let Self { config, host, bus, client } = self;
+        let Self { config, host, bus, client, writes } = self;
         let topology = topology(&config)?;
         let all = Api::<Team>::all(client.clone());
-        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config));
+        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes));
         let (controller, caches) = watches(controller, &client);
         let teams = controller.handle();
         let store = teams.store().clone();
@@ -101,7 +102,7 @@ fn topology(config: &Config) -> Result<Topology, BoxError> {
     Ok(Topology::builtin()?.with_replicas(replicas))
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, writes: WriteCounter) -> Options {
     Options {
         workers: config.workers.get(),
         resync: config.resync,
@@ -110,6 +111,7 @@ fn options(config: &Config) -> Options {
         emit_root: Some(|flow, name| {
             telemetry::emit_root(flow, name, &[]);
         }),
+        writes: Some(writes),
         ..Options::default()
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt};
 use mlp_crds::PriceSheet;
 use mlp_reconcile::conditions::{self, Finding, READY};
-use mlp_reconcile::{Controller, Next, ObjectRef, Reconciler, Store as Cache, status, watcher};
+use mlp_reconcile::{Controller, Next, ObjectRef, Reconciler, Store as Cache, effect, status, watcher};
 
 use crate::domain::SERVICE;
 use crate::domain::price::Sheet;
@@ -74,7 +74,9 @@ impl Reconciler<PriceSheet> for PriceReconciler {
         next.observed_generation = generation;
         let finding = match Sheet::read(&sheet.name_any(), &sheet.spec) {
             Ok(read) => {
-                self.store.keep_sheet(&sheet.name_any(), Some(&sheet.spec)).await?;
+                if self.store.keep_sheet(&sheet.name_any(), Some(&sheet.spec)).await? {
+                    effect::note();
+                }
                 let (priced, unpriced) = self.coverage(&read);
                 next.priced_nodes = Some(priced);
                 next.unpriced_nodes = Some(unpriced);
@@ -94,6 +96,9 @@ impl Reconciler<PriceSheet> for PriceReconciler {
     }
 
     async fn absent(&self, key: &ObjectRef<PriceSheet>) -> Result<(), Error> {
-        Ok(self.store.keep_sheet(&key.name, None).await?)
+        if self.store.keep_sheet(&key.name, None).await? {
+            effect::note();
+        }
+        Ok(())
     }
 }

@@ -7,13 +7,13 @@ use mlp_bus::Relay;
 use mlp_crds::Team;
 use mlp_model::{Flow, labels};
 use mlp_reconcile::conditions::{READY, find};
-use mlp_reconcile::{Next, ObjectRef, Reconciler};
+use mlp_reconcile::{Next, ObjectRef, Reconciler, effect};
 
 use crate::domain::hour::Metered;
 use crate::error::Error;
 use crate::events::publish;
 use crate::reconcile::clock::Clock;
-use crate::store::Store;
+use crate::store::{Begun, Store};
 
 /// Meters Teams that are isolated.
 pub struct TeamReconciler {
@@ -50,13 +50,16 @@ impl Reconciler<Team> for TeamReconciler {
         let annotation = team.annotations().get(labels::TRACEPARENT).map(String::as_str);
         let flow = Flow::of(&metered.uid, generation, annotation).traceparent();
         let fact = publish::metering_started(&metered, generation, flow, self.clock.now());
-        self.store.begin_metering(&metered, "", &fact).await?;
+        if self.store.begin_metering(&metered, "", &fact).await? != Begun::Stale {
+            effect::note();
+        }
         publish::flush(&self.relay, &self.store).await;
         Ok(Next::Done)
     }
 
     async fn absent(&self, key: &ObjectRef<Team>) -> Result<(), Error> {
         if self.store.end_metering_of(&key.name, self.clock.now()).await? {
+            effect::note();
             tracing::info!(team = key.name, "metering ended with the team");
         }
         Ok(())

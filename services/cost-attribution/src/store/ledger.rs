@@ -193,11 +193,11 @@ impl Store {
         .map(|_| ())
     }
 
-    /// Keeps a price sheet, or forgets it.
+    /// Keeps a price sheet, or forgets it; says whether that changed anything.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn keep_sheet(&self, name: &str, spec: Option<&PriceSheetSpec>) -> Result<(), Error> {
+    pub async fn keep_sheet(&self, name: &str, spec: Option<&PriceSheetSpec>) -> Result<bool, Error> {
         const ACTION: &str = "keep a price sheet";
         let _writing = self.writer.lock().await;
         let query = match spec {
@@ -209,7 +209,8 @@ impl Store {
             .bind(serde_json::to_string(spec).doing(ACTION)?),
             None => sqlx::query("DELETE FROM sheets WHERE name = $1").bind(name),
         };
-        query.execute(&self.pool).await.doing(ACTION).map(|_| ())
+        let done = query.execute(&self.pool).await.doing(ACTION)?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Everything known that bears on a span.

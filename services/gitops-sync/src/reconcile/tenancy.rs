@@ -55,6 +55,13 @@ pub fn watches(
         controller.watches_into(writer, all, watcher::Config::default(), |record: &ApplicationRecord| {
             vec![ObjectRef::new(&record.spec.name).within(&record.namespace().unwrap_or_default())]
         });
+    // Argo CD's status has no place for it.
+    let stated = records.clone();
+    let controller = controller.observed_by(move |application: &Application| {
+        let uid = application.uid().unwrap_or_default();
+        let record = stated.get(&ObjectRef::new(&uid).within(&application.namespace().unwrap_or_default()))?;
+        record.status.as_ref()?.observed_generation
+    });
     let control_namespace = control_namespace.to_owned();
     (controller, Caches { control_namespace, namespaces, teams, projects, records })
 }

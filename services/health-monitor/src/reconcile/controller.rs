@@ -7,16 +7,17 @@ use kube::api::Api;
 use kube::{Client, Resource, ResourceExt};
 use mlp_crds::{Application, HealthRecord, Incident, Team};
 use mlp_reconcile::controller::Object;
-use mlp_reconcile::{Controller, ObjectRef, Options, Store, store, watcher};
+use mlp_reconcile::{Controller, ObjectRef, Options, Store, WriteCounter, store, watcher};
 
 use super::World;
 
 /// Looks at every team at least this often: what a watch lost is met then.
 const RESYNC: Duration = Duration::from_secs(60);
 
-/// A controller over teams, and the caches that it fills.
-pub fn controller(client: &Client) -> (Controller<Team>, World) {
-    let options = Options { resync: RESYNC, workers: 4, ..Options::default() };
+/// A controller over teams, and the caches that it fills. `writes` counts those of the client that the
+/// reconciler writes with: a look that changed nothing leaves no span.
+pub fn controller(client: &Client, writes: WriteCounter) -> (Controller<Team>, World) {
+    let options = Options { resync: RESYNC, workers: 4, writes: Some(writes), ..Options::default() };
     let teams =
         Controller::<Team>::new("team-health", Api::all(client.clone()), watcher::Config::default(), options);
     let owner = Owners { teams: teams.handle().store().clone() };

@@ -11,6 +11,7 @@ mod rds;
 pub use client::Place;
 pub use error::Error;
 
+use aws_credential_types::Credentials;
 use mlp_model::{Classified as _, Secret};
 use tokio::sync::OnceCell;
 
@@ -23,6 +24,7 @@ use crate::domain::plan::{Plan, State};
 /// RDS and ElastiCache in one account and region.
 pub struct AwsProvider {
     place: Place,
+    credentials: Option<Credentials>,
     clients: OnceCell<Clients>,
 }
 
@@ -36,12 +38,17 @@ impl AwsProvider {
     /// Works at `place`. Region and credentials are looked for at the first call, and again at each
     /// further one until they are there: what is missing belongs on the request that needs it.
     pub const fn new(place: Place) -> Self {
-        Self { place, clients: OnceCell::const_new() }
+        Self { place, credentials: None, clients: OnceCell::const_new() }
+    }
+
+    /// Works at `place` with `credentials`, whatever the SDK's sources hold; for tests.
+    pub fn with_credentials(place: Place, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), ..Self::new(place) }
     }
 
     async fn clients(&self) -> Result<&Clients, Error> {
         let load = || async {
-            let config = client::load(&self.place).await?;
+            let config = client::load(&self.place, self.credentials.clone()).await?;
             let rds = aws_sdk_rds::Client::new(&config);
             Ok(Clients { rds, elasticache: aws_sdk_elasticache::Client::new(&config) })
         };
@@ -132,6 +139,7 @@ impl Provider for AwsProvider {
         step: &Step,
         password: Option<&Secret<String>>,
     ) -> Result<(), crate::error::Error> {
+        mlp_reconcile::effect::note();
         Ok(self.call(wish, step, password).await?)
     }
 }
