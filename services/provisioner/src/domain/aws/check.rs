@@ -9,7 +9,9 @@ use crate::domain::model::{Engine, Kind, Wish};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The identifier is taken by something that does not carry our tag.
-    #[error("{identifier} exists in AWS and is not ours (tag mlplatform.dev/uid differs); remove it or rename the request")]
+    #[error(
+        "{identifier} exists in AWS and is not ours (tag mlplatform.dev/uid differs); remove it or rename the request"
+    )]
     OwnedByAnother {
         /// The identifier.
         identifier: String,
@@ -33,7 +35,9 @@ pub enum Refusal {
         remedy: &'static str,
     },
     /// RDS would have to go back to an older version.
-    #[error("spec.version: {running} runs and AWS does not go back to {wanted}; restore a backup into a new Database")]
+    #[error(
+        "spec.version: {running} runs and AWS does not go back to {wanted}; restore a backup into a new Database"
+    )]
     Downgrade {
         /// What runs.
         running: String,
@@ -89,15 +93,83 @@ const RESERVED_BY_RDS: [&str; 6] = ["admin", "db", "none", "postgres", "public",
 
 /// PostgreSQL 15's reserved key words (its appendix C).
 const RESERVED_WORDS: [&str; 77] = [
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case",
-    "cast", "check", "collate", "column", "constraint", "create", "current_catalog", "current_date",
-    "current_role", "current_time", "current_timestamp", "current_user", "default", "deferrable",
-    "desc", "distinct", "do", "else", "end", "except", "false", "fetch", "for", "foreign", "from",
-    "grant", "group", "having", "in", "initially", "intersect", "into", "lateral", "leading",
-    "limit", "localtime", "localtimestamp", "not", "null", "offset", "on", "only", "or", "order",
-    "placing", "primary", "references", "returning", "select", "session_user", "some", "symmetric",
-    "system_user", "table", "then", "to", "trailing", "true", "union", "unique", "user", "using",
-    "variadic", "when", "where", "window",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "session_user",
+    "some",
+    "symmetric",
+    "system_user",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
 ];
 
 /// Checks what a database needs in AWS.
@@ -155,7 +227,9 @@ pub fn password(kind: Kind, password: &Secret<String>) -> Result<(), Refusal> {
         return Err(Refusal::Password("its length is not 8 (a cache: 16) to 128 characters"));
     }
     if !text.chars().all(takes) {
-        return Err(Refusal::Password("it has characters other than letters, digits and the few signs taken"));
+        return Err(Refusal::Password(
+            "it has characters other than letters, digits and the few signs taken",
+        ));
     }
     Ok(())
 }

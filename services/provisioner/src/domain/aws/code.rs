@@ -22,26 +22,40 @@ pub struct Meaning {
 /// several things, its message.
 pub fn meaning(code: Option<&str>, http_status: Option<u16>, message: &str) -> Meaning {
     let (class, reason) = match code.unwrap_or_default() {
-        "Throttling" | "ThrottlingException" | "ThrottledException" | "RequestLimitExceeded" | "SlowDown"
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "SlowDown"
         | "TooManyRequestsException" => (Class::Transient, "AwsThrottled"),
-        "RequestTimeout" | "RequestTimeoutException" | "RequestExpired" | "InternalFailure" | "InternalError"
+        "RequestTimeout"
+        | "RequestTimeoutException"
+        | "RequestExpired"
+        | "InternalFailure"
+        | "InternalError"
         | "ServiceUnavailable" => (Class::Transient, "AwsUnavailable"),
         "InvalidParameterCombination" if message.contains("delete protected") => {
             (Class::Waiting(BUSY), "AwsDeletionProtected")
         }
-        "InsufficientDBInstanceCapacity" | "InsufficientCacheClusterCapacity" | "ProvisionedIopsNotAvailableInAZFault" => {
-            (Class::Waiting(CAPACITY), "AwsCapacity")
-        }
-        code if code.contains("QuotaExceeded") || code.contains("QuotaForCustomerExceeded") || code == "LimitExceededException" => {
+        "InsufficientDBInstanceCapacity"
+        | "InsufficientCacheClusterCapacity"
+        | "ProvisionedIopsNotAvailableInAZFault" => (Class::Waiting(CAPACITY), "AwsCapacity"),
+        code if code.contains("QuotaExceeded")
+            || code.contains("QuotaForCustomerExceeded")
+            || code == "LimitExceededException" =>
+        {
             (Class::Terminal, "AwsQuotaExceeded")
         }
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthFailure" => {
             (Class::Terminal, "AwsAccessDenied")
         }
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" | "ExpiredToken"
-        | "ExpiredTokenException" | "MissingAuthenticationToken" | "OptInRequired" => {
-            (Class::Terminal, "AwsCredentialsRefused")
-        }
+        "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "MissingAuthenticationToken"
+        | "OptInRequired" => (Class::Terminal, "AwsCredentialsRefused"),
         code if is_invalid_state(code) => (Class::Waiting(BUSY), "AwsBusy"),
         code if !code.is_empty() && http_status.is_some_and(|status| (400..500).contains(&status)) => {
             (Class::Terminal, "AwsRefused")

@@ -29,7 +29,7 @@ pub enum Life {
     Full,
     /// Somebody must repair something.
     Broken,
-    /// Lost; AWS takes no snapshot of it any more.
+    /// Lost; AWS takes no snapshot of it.
     Dead,
     /// Being deleted.
     Leaving,
@@ -154,7 +154,13 @@ fn limit(storage_gib: u64) -> u64 {
     (storage_gib * 2).min(STORAGE_MAX_GIB)
 }
 
-fn steady(wish: &Wish, payer: &Payer, id: String, seen: &Seen, wanted: Wanted) -> Result<Plan<Step>, Refusal> {
+fn steady(
+    wish: &Wish,
+    payer: &Payer,
+    id: String,
+    seen: &Seen,
+    wanted: Wanted,
+) -> Result<Plan<Step>, Refusal> {
     let change = difference(wish, seen, wanted)?;
     let mut steps = Vec::new();
     if change != DatabaseChange::default() {
@@ -214,10 +220,8 @@ fn difference(wish: &Wish, seen: &Seen, wanted: Wanted) -> Result<DatabaseChange
 /// Full storage: the only change that RDS takes is more of it.
 fn full(id: String, seen: &Seen, wanted: &Wanted) -> Plan<Step> {
     if seen.pending.storage_gib.unwrap_or(seen.storage_gib) >= wanted.storage_gib {
-        let message = format!(
-            "the storage of {id} is full; write more than {}Gi as spec.storage",
-            seen.storage_gib
-        );
+        let message =
+            format!("the storage of {id} is full; write more than {}Gi as spec.storage", seen.storage_gib);
         return Plan::rest(State::Failed { reason: "StorageFull", message });
     }
     let grown = wanted.storage_gib.max((seen.storage_gib * 11).div_ceil(10));

@@ -51,9 +51,8 @@ pub fn remove(wish: &Wish, observed: &Observed) -> Plan<Step> {
         return Plan::rest(State::Gone { kept: observed.snapshot.clone() });
     };
     if wish.protected {
-        let message = format!(
-            "{id} is protected against deletion; set spec.deletionProtection to false to let it go"
-        );
+        let message =
+            format!("{id} is protected against deletion; set spec.deletionProtection to false to let it go");
         return Plan::rest(State::Failed { reason: "DeletionProtected", message });
     }
     match wish.kind {

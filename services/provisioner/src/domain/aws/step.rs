@@ -181,7 +181,7 @@ impl fmt::Display for Step {
                 write!(formatter, "delete RDS instance {id}, keeping a final snapshot")
             }
             Self::DeleteDatabase { id, keep: false } => {
-                write!(formatter, "delete RDS instance {id}, of which AWS takes no snapshot")
+                write!(formatter, "delete RDS instance {id}, keeping no snapshot")
             }
             Self::CreateCache(create) => write!(
                 formatter,

@@ -6,6 +6,7 @@ use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_smithy_http_client::{Builder, tls};
 
@@ -39,7 +40,7 @@ pub struct Place {
     pub security_groups: Vec<String>,
 }
 
-pub(super) async fn load(place: &Place) -> Result<SdkConfig, Error> {
+pub(super) async fn load(place: &Place, maybe_credentials: Option<Credentials>) -> Result<SdkConfig, Error> {
     let region = match &place.region {
         Some(region) => Some(Region::new(region.clone())),
         None => DefaultRegionChain::builder().build().region().await,
@@ -62,6 +63,9 @@ pub(super) async fn load(place: &Place) -> Result<SdkConfig, Error> {
     if let Some(url) = &place.endpoint {
         loader = loader.endpoint_url(url);
     }
+    if let Some(credentials) = maybe_credentials {
+        loader = loader.credentials_provider(credentials);
+    }
     let config = loader.load().await;
     check_credentials(&config).await?;
     Ok(config)
@@ -70,7 +74,8 @@ pub(super) async fn load(place: &Place) -> Result<SdkConfig, Error> {
 /// Asks the chain once, so that missing credentials are said at start and not by every call.
 async fn check_credentials(config: &SdkConfig) -> Result<(), Error> {
     let missing = |cause: String| Error::CredentialsMissing { cause };
-    let provider = config.credentials_provider().ok_or_else(|| missing("no provider is configured".into()))?;
+    let provider =
+        config.credentials_provider().ok_or_else(|| missing("no provider is configured".into()))?;
     match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(missing(super::error::chain(&error))),

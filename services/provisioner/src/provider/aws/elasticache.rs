@@ -42,7 +42,9 @@ async fn member(client: &Client, group: &ReplicationGroup) -> Result<Option<Cach
     match client.describe_cache_clusters().cache_cluster_id(id).send().await {
         Ok(answer) => Ok(answer.cache_clusters().first().cloned()),
         // Members come a moment after their group.
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_cache_cluster_not_found_fault()) => {
+        Err(error)
+            if error.as_service_error().is_some_and(|error| error.is_cache_cluster_not_found_fault()) =>
+        {
             Ok(None)
         }
         Err(error) => Err(Error::call("elasticache:DescribeCacheClusters", &error)),

@@ -31,7 +31,11 @@ pub(super) async fn observe(client: &Client, id: &str) -> Result<Observed, Error
 async fn describe(client: &Client, id: &str) -> Result<Option<Seen>, Error> {
     match client.describe_db_instances().db_instance_identifier(id).send().await {
         Ok(answer) => Ok(answer.db_instances().first().map(seen)),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_db_instance_not_found_fault()) => Ok(None),
+        Err(error)
+            if error.as_service_error().is_some_and(|error| error.is_db_instance_not_found_fault()) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(Error::call("rds:DescribeDBInstances", &error)),
     }
 }
@@ -99,7 +103,12 @@ pub(super) async fn create(
     }
 }
 
-pub(super) async fn modify(client: &Client, id: &str, change: &DatabaseChange, at: When) -> Result<(), Error> {
+pub(super) async fn modify(
+    client: &Client,
+    id: &str,
+    change: &DatabaseChange,
+    at: When,
+) -> Result<(), Error> {
     let result = client
         .modify_db_instance()
         .db_instance_identifier(id)
