@@ -33,10 +33,10 @@ pub struct Config {
     #[arg(long, env = "MLP_ALLOW_FILE_REPOSITORIES")]
     pub allow_file_repositories: bool,
     /// Folder for mirrors of repositories; may be lost at any time
-    #[arg(long, env = "MLP_CACHE_DIR", value_name = "FOLDER", default_value = "/var/cache/mlp/gitops-sync")]
+    #[arg(long, env = "MLP_CACHE_DIR", value_name = "FOLDER", default_value = "/tmp/mlp-gitops-sync")]
     pub cache_dir: PathBuf,
     /// Bytes that all mirrors may take together
-    #[arg(long, env = "MLP_CACHE_BYTES", value_name = "BYTES", default_value = "2147483648")]
+    #[arg(long, env = "MLP_CACHE_BYTES", value_name = "BYTES", default_value = "201326592")]
     pub cache_bytes: u64,
 }
 
