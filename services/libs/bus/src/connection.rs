@@ -94,7 +94,7 @@ impl Bus {
     pub async fn connect(options: BusOptions) -> Result<Self, ConnectError> {
         let faults = if options.faults.is_armed() { options.faults.clone() } else { Faults::from_env()? };
         let addresses = read_addresses(&options.servers)?;
-        let (sender, connection) = watch::channel(Connection::default());
+        let (sender, mut connection) = watch::channel(Connection::default());
         let settings = settings(&options, sender).await?;
         let started = Instant::now();
         let mut attempt = 0;
@@ -112,6 +112,9 @@ impl Bus {
                 }
             }
         };
+        // The client tells of its first connection a moment later; consumers count from there.
+        let told = connection.wait_for(|state| state.generation > 0);
+        drop(tokio::time::timeout(HANDSHAKE_TIMEOUT, told).await);
         let jetstream = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         let metrics = Arc::new(Metrics::new());
         let drain_within = options.drain_within;

@@ -30,7 +30,8 @@ struct Intake<'a> {
     /// Room reserved for the open request.
     reserved: Option<OwnedSemaphorePermit>,
     failures: u32,
-    last_delivery: Instant,
+    /// Since when messages wait at the server and none came.
+    waiting_since: Option<Instant>,
     /// Until then, one message is pulled at a time.
     cautious_until: Instant,
 }
@@ -43,7 +44,7 @@ pub(super) async fn run(shared: &Arc<Shared>, shutdown: &CancellationToken) -> R
     let Some(pull) = shutdown.run_until_cancelled(open(shared)).await else { return Ok(()) };
     let now = Instant::now();
     let mut intake =
-        Intake { shared, pull, reserved: None, failures: 0, last_delivery: now, cautious_until: now };
+        Intake { shared, pull, reserved: None, failures: 0, waiting_since: None, cautious_until: now };
     loop {
         tokio::select! {
             biased;
@@ -130,7 +131,7 @@ impl Intake<'_> {
         match pulled {
             Pulled::Message(message) => {
                 self.failures = 0;
-                self.last_delivery = Instant::now();
+                self.waiting_since = None;
                 self.accept(*message).await;
                 if !self.pull.is_open() {
                     self.reserved = None;
@@ -164,7 +165,7 @@ impl Intake<'_> {
         warn!(durable = self.shared.spec.durable, why, "making the pull anew");
         self.shared.bus.metrics().recreated.add(1, &self.shared.labels);
         self.replace_pull().await;
-        self.last_delivery = Instant::now();
+        self.waiting_since = None;
     }
 
     async fn ensure(&mut self) -> Result<(), ConsumeError> {
@@ -197,8 +198,11 @@ impl Intake<'_> {
         bus.metrics().lag.record(info.num_pending, &self.shared.labels);
         let room = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX) < spec.max_ack_pending;
         let waits = info.num_pending > 0 && room && self.pull.is_open();
-        if waits && self.last_delivery.elapsed() >= spec.stall_after {
+        let since = self.waiting_since.take().filter(|_| waits).unwrap_or_else(Instant::now);
+        if waits && since.elapsed() >= spec.stall_after {
             self.recreate("messages wait and none is delivered").await;
+        } else {
+            self.waiting_since = waits.then_some(since);
         }
         Ok(())
     }
