@@ -51,6 +51,7 @@ pub fn team(name: &str) -> Value {
         "spec": {"costCenter": name,
             "quota": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "4", "memory": "8Gi"},
                 "objects": {"pods": 10}},
+            "limitRange": {"container": {"defaultRequest": {"cpu": "100m", "memory": "128Mi"}}},
             "access": {"edit": {"groups": [format!("{name}-engineers")]}}}})
 }
 

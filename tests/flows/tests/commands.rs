@@ -20,7 +20,7 @@ fn wrong_calls_end_with_one_line_and_the_documented_code() {
     fails(&["trace", "nonsense"], 2, &["no trace id", "team/ml"]);
     fails(&["up", "--environment", "prod"], 4, &["nothing was done", "AWS credentials", "AWS_REGION"]);
     fails(&["up", "--environment", "production"], 2, &["local, dev, staging or prod"]);
-    fails(&["up", "--cluster", "kind"], 4, &["docker", "kind"]);
+    fails(&["up", "--cluster", "kind"], 4, &["nothing was done", "kind"]);
     fails(&["up", "--cluster", "kubeconfig"], 4, &["--context"]);
     fails(&["test", "everything"], 2, &["no rung `everything`", "unit"]);
     fails(&["status", "--state", ".mlp/nowhere"], 1, &["no platform is up here", "cargo mlp up"]);

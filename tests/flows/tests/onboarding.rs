@@ -55,7 +55,7 @@ async fn a_team_gets_namespace_quota_limits_rights_and_network_policy() -> Teste
     let hard = quota.status.and_then(|status| status.hard).unwrap_or_default();
     assert_eq!(hard.get("requests.cpu").map(|quantity| quantity.0.as_str()), Some("2"));
     let limits: Api<LimitRange> = Api::namespaced(client.clone(), "alpha-team");
-    assert_eq!(limits.list(&ListParams::default()).await?.items.len(), 1);
+    assert_eq!(limits.list(&ListParams::default()).await?.items.len(), 1, "the Team asks for a limit range");
     let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), "alpha-team");
     assert!(!policies.list(&ListParams::default()).await?.items.is_empty());
     for (group, verb, resource, namespace, allowed) in [
@@ -118,7 +118,7 @@ async fn a_team_that_holds_workloads_is_not_removed_and_says_what_holds_it() -> 
     teams.delete("held", &kube::api::DeleteParams::default()).await?;
     let held = until(&teams, "held", "the team says what holds it", |team| {
         let status = team.status.clone().unwrap_or_default();
-        status.conditions.iter().any(|condition| condition.message.contains("keep"))
+        status.conditions.iter().any(|condition| condition.message.contains("1 PersistentVolumeClaim"))
     });
     held.await?;
     assert!(Api::<Namespace>::all(client.clone()).get_opt("held-team").await?.is_some());

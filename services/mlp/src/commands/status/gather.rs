@@ -68,10 +68,10 @@ async fn add_costs(platform: &Platform, teams: &mut [TeamRow]) {
     match costs(platform).await {
         Ok(costs) => {
             for team in teams {
-                if let Some((rate, total)) = costs.get(&team.name) {
-                    team.usd_per_hour = Some(dollars(*rate));
-                    team.usd_month_to_date = Some(dollars(*total));
-                }
+                // A team that the answer leaves out has used nothing.
+                let (rate, total) = costs.get(&team.name).copied().unwrap_or_default();
+                team.usd_per_hour = Some(dollars(rate));
+                team.usd_month_to_date = Some(dollars(total));
             }
         }
         Err(reason) => eprintln!("mlp: no costs: {reason}"),
