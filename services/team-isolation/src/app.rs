@@ -14,16 +14,19 @@ use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host, telemetry};
 use mlp_proto::team::api::v1::team_service_server::TeamServiceServer;
 use mlp_reconcile::{Controller, Options, Trigger, WriteCounter, watcher};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::service::Teams;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeTeam};
-use crate::reconcile::{TeamReconciler, watches};
+use crate::reconcile::{AccountReconciler, Accounts, TeamReconciler, watches};
 
 /// How long closing the connection to the broker may take.
 const BUS_DRAIN: Duration = Duration::from_secs(3);
+/// Accounts made at the same time.
+const ACCOUNT_WORKERS: usize = 2;
 /// Field manager of what callers declare over gRPC: theirs, not the reconciler's.
 const API_MANAGER: &str = "team-isolation-api";
 
@@ -32,6 +35,7 @@ const API_MANAGER: &str = "team-isolation-api";
 /// # Errors
 /// Whatever keeps it from starting: the broker, the streams, the gRPC address.
 pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
+    let accounts = accounts(&config)?;
     let bus = Bus::connect(bus_options(&config)).await?;
     bus.ensure_streams(&topology(&config)?.streams).await?;
     let (client, writes) = WriteCounter::wrap(host.kube());
@@ -45,7 +49,7 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     });
 
-    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, writes };
+    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, writes, accounts };
     let elector = host.elector(SERVICE);
     host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
 
@@ -62,20 +66,22 @@ struct Leader {
     bus: Bus,
     client: kube::Client,
     writes: WriteCounter,
+    accounts: Option<Accounts>,
 }
 
 impl Leader {
     /// Reconciles, and wakes teams on others' facts, until leadership ends.
     async fn lead(self, leadership: Leadership) -> Result<(), BoxError> {
-        let Self { config, host, bus, client, writes } = self;
+        let Self { config, host, bus, client, writes, accounts } = self;
         let topology = topology(&config)?;
         let all = Api::<Team>::all(client.clone());
-        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes));
+        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes.clone()));
         let (controller, caches) = watches(controller, &client);
         let teams = controller.handle();
         let store = teams.store().clone();
         let relay = Relay::new(bus.publisher());
-        let reconciler = TeamReconciler::new(client, store, caches, relay, config.host.environment);
+        let environment = config.host.environment;
+        let reconciler = TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), environment);
         let synced = teams.clone();
         host.readiness("caches", move || match synced.unsynced().as_slice() {
             [] => Ok(()),
@@ -92,14 +98,46 @@ impl Leader {
             controller.run(reconciler, stop.clone()).await;
             Ok(())
         };
-        tokio::try_join!(control, health, provision).map(|_| ())
+        let listen = async {
+            if let Some(accounts) = accounts {
+                run_accounts(&client, accounts, account_options(&config, writes), stop.clone()).await;
+            } else {
+                stop.cancelled().await;
+            }
+            Ok(())
+        };
+        tokio::try_join!(control, health, provision, listen).map(|_| ())
     }
 }
 
-/// Streams and consumers as built in; the broker is one server locally and three elsewhere.
+/// Gives teams their accounts until `stop`.
+async fn run_accounts(client: &kube::Client, accounts: Accounts, options: Options, stop: CancellationToken) {
+    let all = Api::<Team>::all(client.clone());
+    let controller = Controller::new("team-accounts", all, watcher::Config::default(), options);
+    let (controller, reconciler) = AccountReconciler::new(controller, client, accounts);
+    controller.run(reconciler, stop).await;
+}
+
+/// Accounts on the broker, where the operator's seed is given.
+fn accounts(config: &Config) -> Result<Option<Accounts>, BoxError> {
+    let replicas = broker_replicas(config);
+    Ok(config.keyring()?.map(|keyring| Accounts::new(config.host.nats_servers(), keyring, replicas)))
+}
+
+/// The broker is one server locally and three elsewhere.
+const fn broker_replicas(config: &Config) -> usize {
+    if config.host.environment.uses_aws() { 3 } else { 1 }
+}
+
+/// Streams and consumers as built in.
 fn topology(config: &Config) -> Result<Topology, BoxError> {
-    let replicas = if config.host.environment.uses_aws() { 3 } else { 1 };
-    Ok(Topology::builtin()?.with_replicas(replicas))
+    Ok(Topology::builtin()?.with_replicas(broker_replicas(config)))
+}
+
+/// Few at a time: an account is a connection and a dozen requests, and nobody waits for it.
+fn account_options(config: &Config, writes: WriteCounter) -> Options {
+    let workers = ACCOUNT_WORKERS.min(config.workers.get());
+    Options { workers, resync: config.resync, writes: Some(writes), ..Options::default() }
 }
 
 fn options(config: &Config, writes: WriteCounter) -> Options {

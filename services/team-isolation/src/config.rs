@@ -1,10 +1,13 @@
 //! What the service takes beside the host's own keys.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use mlp_bus::accounts::{Keyring, KeyringError};
 use mlp_host::HostArgs;
 use mlp_host::config::duration;
+use mlp_model::Secret;
 
 /// Makes namespaces, quota, rights and network policy of teams true, and keeps them so.
 #[derive(Clone, Debug, clap::Parser)]
@@ -16,9 +19,48 @@ pub struct Config {
     /// Teams worked on at the same time
     #[arg(long, env = "MLP_WORKERS", value_name = "COUNT", default_value = "16")]
     pub workers: NonZeroUsize,
+    /// File with the NATS operator's seed; with it, teams get an account of their own on the broker
+    #[arg(long, env = "MLP_NATS_OPERATOR_SEED", value_name = "FILE")]
+    pub nats_operator_seed: Option<PathBuf>,
     /// Every team is looked at again after this time, whatever happened or not
     #[arg(long, env = "MLP_RESYNC", value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub resync: Duration,
+}
+
+/// The operator's seed cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The file cannot be read.
+    #[error("--nats-operator-seed {path}: the file cannot be read; name the file that holds the seed (SO…)")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file holds no operator seed.
+    #[error("--nats-operator-seed {path}: not an operator's seed; it starts with SO")]
+    NoSeed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyringError,
+    },
+}
+
+impl Config {
+    /// The operator's keys, where there are any.
+    ///
+    /// # Errors
+    /// [`SeedError`] names the file and the fix.
+    pub fn keyring(&self) -> Result<Option<Keyring>, SeedError> {
+        let Some(path) = self.nats_operator_seed.clone() else { return Ok(None) };
+        let seed = match std::fs::read_to_string(&path) {
+            Ok(text) => Secret::new(text.trim().to_owned()),
+            Err(source) => return Err(SeedError::Unreadable { path, source }),
+        };
+        Keyring::from_seed(&seed).map(Some).map_err(|source| SeedError::NoSeed { path, source })
+    }
 }
 
 impl AsRef<HostArgs> for Config {

@@ -19,6 +19,9 @@ pub enum Error {
     /// Facts are recorded, and the broker does not take them.
     #[error("facts about the team wait for the broker")]
     Broker(#[from] RelayError<mlp_reconcile::Error>),
+    /// The team's account on the broker could not be taken away.
+    #[error(transparent)]
+    Account(#[from] mlp_bus::accounts::AccountsError),
     /// A namespace appeared between the look at the cache and its creation.
     #[error("namespace {0} appeared a moment ago; its owner is looked at again")]
     NamespaceAppeared(String),
@@ -32,6 +35,7 @@ impl Classified for Error {
         match self {
             Self::Kubernetes(error) => error.class(),
             Self::Broker(error) => error.class(),
+            Self::Account(error) => error.class(),
             Self::NamespaceAppeared(_) => Class::Waiting(CACHE_DELAY),
             Self::OutboxFull(_) => Class::Waiting(OUTBOX_DELAY),
         }
@@ -41,6 +45,7 @@ impl Classified for Error {
         match self {
             Self::Kubernetes(error) => error.reason(),
             Self::Broker(error) => error.reason(),
+            Self::Account(error) => error.reason(),
             Self::NamespaceAppeared(_) => "NamespaceAppeared",
             Self::OutboxFull(_) => "OutboxFull",
         }

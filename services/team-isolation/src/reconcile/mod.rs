@@ -2,8 +2,9 @@
 //!
 //! [`observe`] reads watch caches and makes no call; the decision is `domain::plan`; [`apply`] makes
 //! the calls of a plan; [`remove`] is the way out; [`report`] writes status, facts and Events in one
-//! place. A team that is as declared costs no call at all.
+//! place; [`accounts`] gives isolated teams an account on the broker. A team that is as declared costs no call at all.
 
+mod accounts;
 mod apply;
 mod index;
 mod observe;
@@ -24,6 +25,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::{SERVICE, claims, model, objects, plan};
 use crate::error::Error;
 
+pub use accounts::{AccountReconciler, Accounts};
 pub use observe::{Caches, watches};
 pub use recent::LAG;
 use recent::{Recent, Waiting};
@@ -44,6 +46,7 @@ pub struct TeamReconciler {
     recent: Recent,
     waiting: Waiting,
     relay: Relay,
+    accounts: Option<Accounts>,
     recorder: Recorder,
     environment: Environment,
 }
@@ -55,12 +58,13 @@ impl TeamReconciler {
         all_teams: Store<Team>,
         caches: Caches,
         relay: Relay,
+        accounts: Option<Accounts>,
         environment: Environment,
     ) -> Self {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
         let (recent, waiting) = (Recent::default(), Waiting::default());
-        Self { client, teams, all_teams, caches, recent, waiting, relay, recorder, environment }
+        Self { client, teams, all_teams, caches, recent, waiting, relay, accounts, recorder, environment }
     }
 
     /// Makes what is declared true, as far as it can be now.
@@ -123,6 +127,9 @@ impl TeamReconciler {
         if !outbox.pending(1).await?.is_empty() {
             self.relay.flush(&outbox).await?;
             return Err(Error::NamespaceAppeared(name));
+        }
+        if let Some(accounts) = &self.accounts {
+            accounts.revoke(&newest).await?;
         }
         self.recent.forget(&name);
         Ok(finalizer::remove(&self.teams, SERVICE, &newest, &labels::finalizer(SERVICE)).await?)

@@ -24,7 +24,7 @@ use crate::events::publish;
 /// Carries the last generation that was declared to the platform.
 const DECLARED: &str = "Declared";
 /// Carries the last generation that was in force.
-const ISOLATED: &str = "Isolated";
+pub(super) const ISOLATED: &str = "Isolated";
 /// True once the removal was stated.
 const REMOVED: &str = "Removed";
 /// False while an incident of the team is open.
