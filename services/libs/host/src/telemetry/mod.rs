@@ -22,9 +22,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{
-    SdkTracerProvider, SimpleSpanProcessor, SpanExporter, TracerProviderBuilder,
-};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SimpleSpanProcessor, SpanExporter, TracerProviderBuilder};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;

@@ -104,9 +104,7 @@ fn is_without_effect(span: &SpanData) -> bool {
 mod tests {
     use opentelemetry::KeyValue;
     use opentelemetry::trace::{TraceFlags, TraceState, Tracer as _, TracerProvider as _};
-    use opentelemetry_sdk::trace::{
-        InMemorySpanExporter, SdkTracer, SdkTracerProvider, SimpleSpanProcessor,
-    };
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SimpleSpanProcessor};
 
     use super::*;
 

@@ -74,6 +74,18 @@ impl Feed {
         state.watches.clear();
     }
 
+    /// Ends every watch, as the API server does after some minutes.
+    pub fn end_watches(&self) {
+        self.lock().watches.clear();
+    }
+
+    /// How many watches are open.
+    pub fn watches(&self) -> usize {
+        let mut state = self.lock();
+        state.watches.retain(|watch| !watch.is_closed());
+        state.watches.len()
+    }
+
     /// Answers lists and watches of this collection.
     pub(super) fn answer(&self, seen: &Seen) -> Option<Answer> {
         if seen.method != Method::GET || seen.path != self.path {

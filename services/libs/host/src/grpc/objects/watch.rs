@@ -1,12 +1,16 @@
 //! A watch that goes on where the API server ended it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _, unfold};
 
 use super::{
     Api, Changed, DeserializeOwned, DynamicObject, Resource, Status, WatchEvent, WatchParams, parse, refused,
 };
+
+/// Pause before a watch that ended without a word is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A stream of changes, with the resource version to resume from after each.
 pub type Changes<K> = BoxStream<'static, Result<(Changed<K>, String), Status>>;
@@ -18,6 +22,8 @@ struct Watching {
     known: VecDeque<DynamicObject>,
     version: String,
     events: Option<BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>>,
+    /// Whether the open watch has told nothing yet.
+    mute: bool,
     failed: bool,
 }
 
@@ -30,7 +36,8 @@ pub(super) fn changes<K>(
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static,
 {
-    let begin = Watching { api, params, known: known.into(), version, events: None, failed: false };
+    let known = known.into();
+    let begin = Watching { api, params, known, version, events: None, mute: false, failed: false };
     unfold(begin, |mut watching| async move {
         if watching.failed {
             return None;
@@ -56,6 +63,9 @@ impl Watching {
             let events = match &mut self.events {
                 Some(events) => events,
                 none => {
+                    if std::mem::replace(&mut self.mute, true) {
+                        tokio::time::sleep(AGAIN).await;
+                    }
                     let opened = self.api.watch(&self.params, &self.version).await;
                     none.insert(opened.map_err(|error| refused(&error))?.boxed())
                 }
@@ -65,6 +75,7 @@ impl Watching {
                 self.events = None;
                 continue;
             };
+            self.mute = false;
             let changed = match event.map_err(|error| refused(&error))? {
                 WatchEvent::Added(object) => self.at(object, Changed::Added)?,
                 WatchEvent::Modified(object) => self.at(object, Changed::Modified)?,
