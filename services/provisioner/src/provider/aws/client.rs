@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -20,8 +19,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for a call with its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(45);
-/// Time to find credentials, the metadata service of EC2 included.
-const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time to find a region, and time to find credentials, the metadata service of EC2 included.
+const SOURCES_TIMEOUT: Duration = Duration::from_secs(15);
 /// Attempts per call. The loop retries too: more would multiply.
 const ATTEMPTS: u32 = 2;
 
@@ -41,11 +40,6 @@ pub struct Place {
 }
 
 pub(super) async fn load(place: &Place, maybe_credentials: Option<Credentials>) -> Result<SdkConfig, Error> {
-    let region = match &place.region {
-        Some(region) => Some(Region::new(region.clone())),
-        None => DefaultRegionChain::builder().build().region().await,
-    };
-    let region = region.ok_or(Error::RegionMissing)?;
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
@@ -56,17 +50,24 @@ pub(super) async fn load(place: &Place, maybe_credentials: Option<Credentials>) 
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(region)
         .http_client(https)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+    if let Some(region) = &place.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
     if let Some(url) = &place.endpoint {
         loader = loader.endpoint_url(url);
     }
     if let Some(credentials) = maybe_credentials {
         loader = loader.credentials_provider(credentials);
     }
-    let config = loader.load().await;
+    // The last source of a region is the metadata service of EC2, which may not answer.
+    let config =
+        tokio::time::timeout(SOURCES_TIMEOUT, loader.load()).await.map_err(|_| Error::RegionMissing)?;
+    if config.region().is_none() {
+        return Err(Error::RegionMissing);
+    }
     check_credentials(&config).await?;
     Ok(config)
 }
@@ -76,9 +77,9 @@ async fn check_credentials(config: &SdkConfig) -> Result<(), Error> {
     let missing = |cause: String| Error::CredentialsMissing { cause };
     let provider =
         config.credentials_provider().ok_or_else(|| missing("no provider is configured".into()))?;
-    match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
+    match tokio::time::timeout(SOURCES_TIMEOUT, provider.provide_credentials()).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(missing(super::error::chain(&error))),
-        Err(_) => Err(missing(format!("no answer in {} s", CREDENTIALS_TIMEOUT.as_secs()))),
+        Err(_) => Err(missing(format!("no answer in {} s", SOURCES_TIMEOUT.as_secs()))),
     }
 }

@@ -62,17 +62,24 @@ async fn tags_of(client: &Client, arn: &str) -> Result<Tags, Error> {
     Ok(answer.tag_list().iter().filter_map(tag).collect())
 }
 
-/// The last of the final snapshots, where a deletion left one.
+/// The last of the final snapshots, where a deletion left one. By name: ElastiCache does not say
+/// what it lists for a group that is gone.
 async fn final_snapshot(client: &Client, id: &str) -> Result<Option<String>, Error> {
-    let answer = client
-        .describe_snapshots()
-        .replication_group_id(id)
-        .send()
-        .await
-        .map_err(|error| Error::call("elasticache:DescribeSnapshots", &error))?;
-    let prefix = names::final_snapshot(id, 1);
-    let names = answer.snapshots().iter().filter_map(|snapshot| snapshot.snapshot_name());
-    Ok(names.filter(|name| name.starts_with(&prefix)).max().map(str::to_owned))
+    let mut last = None;
+    for attempt in 1..=SNAPSHOT_NAMES {
+        let name = names::final_snapshot(id, attempt);
+        match client.describe_snapshots().snapshot_name(&name).send().await {
+            Ok(answer) if answer.snapshots().is_empty() => break,
+            Ok(_) => last = Some(name),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_snapshot_not_found_fault()) =>
+            {
+                break;
+            }
+            Err(error) => return Err(Error::call("elasticache:DescribeSnapshots", &error)),
+        }
+    }
+    Ok(last)
 }
 
 pub(super) async fn create(

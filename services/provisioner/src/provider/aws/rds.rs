@@ -15,9 +15,9 @@ use crate::domain::binding::Address;
 const STORAGE_TYPE: &str = "gp3";
 /// RDS' charge for versions past their end is not taken; AWS upgrades them instead.
 const LIFECYCLE: &str = "open-source-rds-extended-support-disabled";
-/// UTC, as in the seed.
+/// UTC. The two windows must not touch.
 const BACKUP_WINDOW: &str = "03:00-04:00";
-const MAINTENANCE_WINDOW: &str = "mon:04:00-mon:05:00";
+const MAINTENANCE_WINDOW: &str = "mon:04:30-mon:05:30";
 
 pub(super) async fn observe(client: &Client, id: &str) -> Result<Observed, Error> {
     let seen = describe(client, id).await?;
