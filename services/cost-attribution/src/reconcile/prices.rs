@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt};
 use mlp_crds::PriceSheet;
-use mlp_reconcile::conditions::{self, Finding, READY};
-use mlp_reconcile::{Controller, Next, ObjectRef, Reconciler, Store as Cache, effect, status, watcher};
+use mlp_reconcile::conditions::{self, Finding, READY, Status};
+use mlp_reconcile::{
+    Controller, Next, ObjectRef, Reconciler, Recorder, Store as Cache, effect, status, watcher,
+};
 
 use crate::domain::SERVICE;
 use crate::domain::price::Sheet;
@@ -25,6 +27,7 @@ pub struct PriceReconciler {
     all: Cache<PriceSheet>,
     nodes: Cache<Node>,
     store: Store,
+    recorder: Recorder,
 }
 
 /// Adds a watch of nodes that wakes every sheet, and makes the reconciler over its cache.
@@ -42,7 +45,13 @@ pub fn controller(
         watcher::Config::default(),
         move |_: &Node| sheets.state().iter().map(|sheet| ObjectRef::new(&sheet.name_any())).collect(),
     );
-    let reconciler = PriceReconciler { sheets: Api::all(client.clone()), all, nodes, store };
+    let reconciler = PriceReconciler {
+        sheets: Api::all(client.clone()),
+        all,
+        nodes,
+        store,
+        recorder: Recorder::new(client.clone(), SERVICE),
+    };
     (controller, reconciler)
 }
 
@@ -90,7 +99,13 @@ impl Reconciler<PriceSheet> for PriceReconciler {
                 Finding::new(READY, false, "InvalidSpec", error.to_string())
             }
         };
-        conditions::set(&mut next.conditions, finding, generation, Timestamp::now());
+        let (ready, reason, message) = (finding.status, finding.reason.clone(), finding.message.clone());
+        if conditions::set(&mut next.conditions, finding, generation, Timestamp::now()) {
+            match ready {
+                Status::True => self.recorder.normal(&*sheet, &reason, "Price", message).await,
+                _ => self.recorder.warning(&*sheet, &reason, "Price", message).await,
+            }
+        }
         status::write(&self.sheets, SERVICE, sheet, &next).await?;
         Ok(Next::Done)
     }

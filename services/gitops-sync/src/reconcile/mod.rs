@@ -22,8 +22,9 @@ use kube::ResourceExt;
 use mlp_bus::Relay;
 use mlp_crds::Application;
 use mlp_crds::argocd::OperationState;
-use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler};
+use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler, Recorder};
 
+use crate::domain::SERVICE;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
@@ -32,7 +33,7 @@ use crate::error::Error;
 use crate::store::Repositories;
 use kinds::Kinds;
 use observe::Verdicts;
-use report::REFRESH;
+use report::{Published, REFRESH};
 
 pub use tenancy::{Caches, watches};
 pub use watch::{Watcher, Watches, pair as watcher_pair};
@@ -69,6 +70,8 @@ pub struct ApplicationReconciler {
     relay: Relay,
     kinds: Kinds,
     verdicts: Verdicts,
+    recorder: Recorder,
+    published: Published,
 }
 
 /// What a look leads to, besides the status.
@@ -84,7 +87,20 @@ impl ApplicationReconciler {
         let Parts { client, applications, caches, repositories, limits, watches, relay } = parts;
         let kinds = Kinds::new(client.clone());
         let verdicts = Verdicts::default();
-        Self { client, applications, caches, repositories, limits, watches, relay, kinds, verdicts }
+        let recorder = Recorder::new(client.clone(), SERVICE);
+        Self {
+            client,
+            applications,
+            caches,
+            repositories,
+            limits,
+            watches,
+            relay,
+            kinds,
+            verdicts,
+            recorder,
+            published: Published::default(),
+        }
     }
 
     /// Looks, and syncs where that is due. The Application is replaced by its newer version when the

@@ -70,6 +70,7 @@ impl ApplicationReconciler {
         let api = Api::<ApplicationRecord>::namespaced(self.client.clone(), &namespace);
         for record in stale {
             let name = record.name_any();
+            self.published.forget(&record.spec.uid);
             let outbox = StatusOutbox::new(api.clone(), SERVICE, &name);
             match outbox.pending(1).await {
                 Ok(pending) if pending.is_empty() => {}

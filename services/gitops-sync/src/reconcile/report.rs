@@ -4,7 +4,8 @@
 //! The record is written first: a crash between the two leaves a status that leads to the same
 //! statement, which the record then knows.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use super::ApplicationReconciler;
 use crate::domain::SERVICE;
-use crate::domain::statement;
+use crate::domain::statement::{self, Statement};
 use crate::domain::status::{Outcome, build};
 use crate::error::Error;
 use crate::events::publish;
@@ -27,6 +28,28 @@ use crate::events::publish;
 pub(super) const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// History kept where the spec could not be read.
 const HISTORY: usize = 10;
+
+/// The last fact of each record that the broker has and the record no longer holds.
+#[derive(Default)]
+pub(super) struct Published(Mutex<HashMap<String, u64>>);
+
+impl Published {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reached(&self, uid: &str, version: u64) -> bool {
+        self.lock().get(uid).is_some_and(|last| *last >= version)
+    }
+
+    fn reach(&self, uid: &str, version: u64) {
+        self.lock().insert(uid.to_owned(), version);
+    }
+
+    pub(super) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+}
 
 impl ApplicationReconciler {
     /// Writes what was found, where it differs from what is written; returns the Application as it is
@@ -69,7 +92,29 @@ impl ApplicationReconciler {
         }
         let api = self.records(application);
         let record = status::write(&api, SERVICE, Arc::new(record), &stated).await?;
+        for statement in &statements {
+            self.say(application, next, statement).await;
+        }
         self.publish(&record).await
+    }
+
+    /// Tells whoever looks at the Application with kubectl what was stated.
+    async fn say(&self, application: &Application, status: &ApplicationStatus, statement: &Statement) {
+        let revision = status.sync.as_ref().and_then(|sync| sync.revision.as_deref()).unwrap_or_default();
+        match statement {
+            Statement::Synced => {
+                let note = format!("live is as git says at {revision}");
+                self.recorder.normal(application, "OperationCompleted", "Sync", note).await;
+            }
+            Statement::Failed { reason, message } => {
+                self.recorder.warning(application, reason, "Sync", message.as_str()).await;
+            }
+            Statement::HealthChanged { previous, current } => {
+                let before = previous.as_deref().unwrap_or("not known");
+                let note = format!("health is {current}, was {before}");
+                self.recorder.normal(application, "ResourceUpdated", "Observe", note).await;
+            }
+        }
     }
 
     /// The Application's record, made where there is none.
@@ -92,13 +137,19 @@ impl ApplicationReconciler {
         api.create(&params, &record).await.map_err(|source| Error::call(action(), source))
     }
 
+    /// Hands waiting facts to the broker. A record that the cache shows from before its facts were
+    /// trimmed is not published again.
     async fn publish(&self, record: &ApplicationRecord) -> Result<(), Error> {
-        if record.status.as_ref().is_none_or(|status| status.outbox.pending.is_empty()) {
+        let pending = record.status.iter().flat_map(|status| &status.outbox.pending);
+        let Some(last) = pending.map(|fact| fact.version).max() else { return Ok(()) };
+        let uid = record.spec.uid.as_str();
+        if self.published.reached(uid, last) {
             return Ok(());
         }
         let api = Api::namespaced(self.client.clone(), &record.namespace().unwrap_or_default());
         let outbox = StatusOutbox::of(api, SERVICE, record)?;
         self.relay.flush(&outbox).await?;
+        self.published.reach(uid, last);
         Ok(())
     }
 

@@ -59,7 +59,8 @@ pub fn watches(
     let stated = records.clone();
     let controller = controller.observed_by(move |application: &Application| {
         let uid = application.uid().unwrap_or_default();
-        let record = stated.get(&ObjectRef::new(&uid).within(&application.namespace().unwrap_or_default()))?;
+        let record =
+            stated.get(&ObjectRef::new(&uid).within(&application.namespace().unwrap_or_default()))?;
         record.status.as_ref()?.observed_generation
     });
     let control_namespace = control_namespace.to_owned();
