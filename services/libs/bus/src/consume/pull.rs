@@ -15,7 +15,8 @@ use crate::connection::Bus;
 use crate::error::Source;
 use crate::topology::ConsumerSpec;
 
-/// How long the server keeps a pull request open.
+/// How long the server keeps a pull request open; less where messages come again sooner, so that
+/// no request of a broken connection lives to see a redelivery.
 const EXPIRES: Duration = Duration::from_secs(5);
 /// Without any word this long after its expiry, a pull request is lost.
 const LOST_AFTER: Duration = Duration::from_secs(2);
@@ -44,6 +45,7 @@ pub(super) struct Pull {
     bus: Bus,
     subject: String,
     inbox: String,
+    expires: Duration,
     subscriber: Subscriber,
     open: usize,
     lost_at: Instant,
@@ -54,7 +56,8 @@ impl Pull {
         let inbox = bus.client().new_inbox();
         let subscriber = bus.client().subscribe(inbox.clone()).await?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", spec.stream, spec.durable);
-        Ok(Self { bus: bus.clone(), subject, inbox, subscriber, open: 0, lost_at: Instant::now() })
+        let expires = EXPIRES.min(spec.ack_wait / 2);
+        Ok(Self { bus: bus.clone(), subject, inbox, expires, subscriber, open: 0, lost_at: Instant::now() })
     }
 
     /// Whether a request is open.
@@ -69,12 +72,12 @@ impl Pull {
 
     /// Asks for up to `batch` messages.
     pub(super) async fn request(&mut self, batch: usize) -> Result<(), Source> {
-        let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
+        let expires = u64::try_from(self.expires.as_nanos()).unwrap_or(u64::MAX);
         let body = serde_json::to_vec(&Request { batch, expires })?;
         let (subject, inbox) = (self.subject.clone(), self.inbox.clone());
         self.bus.client().publish_with_reply(subject, inbox, body.into()).await?;
         self.open = batch;
-        self.lost_at = Instant::now() + EXPIRES + LOST_AFTER;
+        self.lost_at = Instant::now() + self.expires + LOST_AFTER;
         Ok(())
     }
 

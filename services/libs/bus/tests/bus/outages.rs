@@ -282,7 +282,7 @@ async fn headers_that_no_client_can_read_end_in_the_dead_letters() {
     let bus = platform(&server).await;
     publish_unreadable(&server).await;
     let mut short = spec("reader");
-    short.max_deliver = 1;
+    short.max_deliver = 2;
     short.ack_wait = Duration::from_secs(1);
     short.back_off = vec![Duration::from_secs(1)];
     let log = Log::default();
