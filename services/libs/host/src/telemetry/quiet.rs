@@ -96,8 +96,8 @@ fn key(context: &SpanContext) -> Key {
 }
 
 fn is_without_effect(span: &SpanData) -> bool {
-    let said = span.attributes.iter().filter(|attribute| attribute.key.as_str() == flow::EFFECT);
-    said.last().is_some_and(|attribute| attribute.value == Value::Bool(false))
+    let mut said = span.attributes.iter().filter(|attribute| attribute.key.as_str() == flow::EFFECT);
+    said.next_back().is_some_and(|attribute| attribute.value == Value::Bool(false))
 }
 
 #[cfg(test)]
