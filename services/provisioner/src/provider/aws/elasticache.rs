@@ -5,8 +5,6 @@ use aws_sdk_elasticache::types::{
     AutomaticFailoverStatus, CacheCluster, PendingAutomaticFailoverStatus, ReplicationGroup, Tag,
 };
 use mlp_model::Secret;
-use tracing::instrument::WithSubscriber as _;
-use tracing::subscriber::NoSubscriber;
 
 use super::{Error, Place, SNAPSHOT_NAMES, count, number};
 use crate::domain::aws::names::{self, Tags};
@@ -108,8 +106,7 @@ pub(super) async fn create(
         .set_cache_subnet_group_name(place.cache_subnets.clone())
         .set_security_group_ids(groups)
         .set_tags(Some(to_aws(&create.tags)));
-    // The SDK's own trace of a call shows its input, the token included: it goes nowhere.
-    let Err(error) = call.send().with_subscriber(NoSubscriber::default()).await else {
+    let Err(error) = call.send().await else {
         return Ok(());
     };
     if !error.as_service_error().is_some_and(|error| error.is_replication_group_already_exists_fault()) {

@@ -3,8 +3,6 @@
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbInstance, PendingModifiedValues, Tag};
 use mlp_model::Secret;
-use tracing::instrument::WithSubscriber as _;
-use tracing::subscriber::NoSubscriber;
 
 use super::{Error, Place, SNAPSHOT_NAMES, count, number};
 use crate::domain::aws::names::{self, Tags};
@@ -87,8 +85,7 @@ pub(super) async fn create(
         .set_db_subnet_group_name(place.database_subnets.clone())
         .set_vpc_security_group_ids(groups)
         .set_tags(Some(to_aws(&create.tags)));
-    // The SDK's own trace of a call shows its body, password included: it goes nowhere.
-    let Err(error) = call.send().with_subscriber(NoSubscriber::default()).await else {
+    let Err(error) = call.send().await else {
         return Ok(());
     };
     if !error.as_service_error().is_some_and(|error| error.is_db_instance_already_exists_fault()) {
