@@ -239,7 +239,8 @@ pub(crate) struct Redrive {
 /// Flags of `mlp trace`.
 #[derive(Debug, Args)]
 pub(crate) struct Trace {
-    /// A trace id (32 hex digits), or `team/NAME`, `database/NAMESPACE/NAME`, `application/NAMESPACE/NAME`.
+    /// A trace id (32 hex digits), or `team/NAME`, `database/NAMESPACE/NAME`, `cache/NAMESPACE/NAME`,
+    /// `application/NAMESPACE/NAME`.
     pub(crate) id: String,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
@@ -271,7 +272,7 @@ pub(crate) struct Test {
 /// Flags of `mlp bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Only these benchmarks: bus, onboarding, memory.
+    /// Only these benchmarks: bus, onboarding, memory, up.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Output format.

@@ -29,8 +29,8 @@ pub(crate) async fn down(global: &Global, flags: &Down) -> Outcome {
     Ok(())
 }
 
-/// Drains the five services at once.
+/// Drains the five services at once; one that cannot be stopped keeps no other from it.
 pub(crate) async fn stop_services(layout: &mlp_tilt::Layout) -> Result<(), Failure> {
     let all = services::SERVICES.map(|name| services::stop(name, layout));
-    futures::future::try_join_all(all).await.map(drop)
+    futures::future::join_all(all).await.into_iter().collect()
 }

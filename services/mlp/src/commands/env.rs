@@ -15,7 +15,11 @@ pub(crate) const FOR_PEOPLE: [Tool; 4] = [KUBECTL, NATS, GRPCURL, KUSTOMIZE];
 pub(crate) fn env(global: &Global) -> Outcome {
     let layout = global.layout()?;
     let platform = Platform::load(layout.state())?;
-    println!("export PATH={}:\"$PATH\"", quote(&tools(&layout)));
+    // An empty entry of PATH would be the working directory.
+    let tools = Some(tools(&layout)).filter(|tools| !tools.is_empty());
+    if let Some(tools) = tools {
+        println!("export PATH={}:\"$PATH\"", quote(&tools));
+    }
     for (name, value) in variables(&platform) {
         println!("export {name}={}", quote(&value));
     }

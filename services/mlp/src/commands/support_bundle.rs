@@ -1,6 +1,6 @@
 //! `mlp support-bundle`: what a bug report needs, without what it must not carry.
 //!
-//! In: logs, status, versions, the platform's record. Out: a tar.gz. Private keys, tokens,
+//! In: logs, status, versions. Out: a tar.gz. Private keys, tokens,
 //! kubeconfigs and credentials are never read; text that looks like a secret is redacted in what is.
 
 mod redact;

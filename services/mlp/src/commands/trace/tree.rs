@@ -9,8 +9,10 @@ use super::jaeger::{Span, Trace};
 pub(super) fn draw(trace: &Trace) -> String {
     let mut children: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     let mut roots = Vec::new();
-    let known: BTreeMap<&str, &Span> = trace.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
-    for span in &trace.spans {
+    // A span that was reported twice (an owner died between a root and its record of it) is one.
+    let known: BTreeMap<&str, &Span> =
+        trace.spans.iter().rev().map(|span| (span.span_id.as_str(), span)).collect();
+    for span in known.values().copied() {
         match span.parent() {
             Some(parent) if known.contains_key(parent) => children.entry(parent).or_default().push(span),
             _ => roots.push(span),
@@ -81,6 +83,8 @@ mod tests {
                     {"refType": "FOLLOWS_FROM", "traceID": "u", "spanID": "z"}]},
                 {"traceID": "t", "spanID": "a", "operationName": "Team ml", "startTime": 1000, "duration": 50,
                  "processID": "p1", "references": []},
+                {"traceID": "t", "spanID": "a", "operationName": "Team ml", "startTime": 9000, "duration": 50,
+                 "processID": "p1", "references": []},
                 {"traceID": "t", "spanID": "b", "operationName": "reconcile Team", "startTime": 1100,
                  "duration": 1250, "processID": "p1", "tags": [{"key": "error", "value": true}],
                  "references": [{"refType": "CHILD_OF", "traceID": "t", "spanID": "a"}]},
@@ -101,5 +105,6 @@ mod tests {
         assert!(lines[1].starts_with("├─ team-isolation  reconcile Team") && lines[1].ends_with("error"));
         assert!(lines[2].starts_with("└─ provisioner  process") && lines[2].ends_with("↩ u"), "{drawn}");
         assert!(lines[3].contains("has not arrived"), "{drawn}");
+        assert_eq!(lines.len(), 4, "what was reported twice is drawn once: {drawn}");
     }
 }
