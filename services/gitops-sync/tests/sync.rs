@@ -226,7 +226,8 @@ async fn what_git_holds_becomes_and_stays_true_and_a_steady_state_writes_nothing
     for _ in 0..3 {
         running.applications.wake_and_wait(key()).await.unwrap();
     }
-    assert_eq!(running.writes.total(), before, "a steady application costs no write");
+    let application = world.applications().get(NAME).await.unwrap();
+    assert_eq!(running.writes.total(), before, "a steady application costs no write: {application:#?}");
 
     let foreign = json!({"data": {"greeting": "changed by hand"}});
     world.maps().patch("settings", &PatchParams::default(), &Patch::Merge(&foreign)).await.unwrap();

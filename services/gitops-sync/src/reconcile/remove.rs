@@ -70,6 +70,14 @@ impl ApplicationReconciler {
         let api = Api::<ApplicationRecord>::namespaced(self.client.clone(), &namespace);
         for record in stale {
             let name = record.name_any();
+            // The cache may not show an Application (yet); its record is not lost for that.
+            let applications = Api::<Application>::namespaced(self.client.clone(), &namespace);
+            let owner = applications.get_opt(&key.name).await;
+            let owner =
+                owner.map_err(|source| Error::call(format!("look for Application {}", key.name), source))?;
+            if owner.and_then(|application| application.uid()).as_deref() == Some(record.spec.uid.as_str()) {
+                continue;
+            }
             self.published.forget(&record.spec.uid);
             let outbox = StatusOutbox::new(api.clone(), SERVICE, &name);
             match outbox.pending(1).await {
