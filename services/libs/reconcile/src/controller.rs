@@ -116,7 +116,8 @@ pub struct Options {
     /// Called once per generation with the flow and the span's name.
     pub emit_root: Option<fn(&Flow, &str)>,
     /// The counter around the client that the reconciler writes with. With it, the span of a
-    /// reconcile that had no [`crate::effect`] is marked so, and not exported; without it all are.
+    /// reconcile that had no [`crate::effect`], and was not caused by a message, is marked so and not
+    /// exported; without it all are.
     pub writes: Option<WriteCounter>,
 }
 

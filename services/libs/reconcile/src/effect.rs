@@ -4,7 +4,8 @@
 //! A mark travels in the OpenTelemetry context of the reconcile's span, to wherever its code runs.
 //! Writes through the wrapped client set it ([`crate::WriteCounter`]), and so do errors and wakes of
 //! other objects. What else leaves the process, such as a call to a cloud or a row in a database,
-//! says so with [`note`]. Spans that hang under the reconcile's are the exporter's to see.
+//! says so with [`note`]. Spans that hang under the reconcile's are the exporter's to see. A reconcile
+//! that a message caused is kept in any case: its link joins the flows, whoever was first to act.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -65,7 +65,7 @@ async fn only_looks_with_an_effect_are_exported_and_what_is_exported_hangs_toget
     let _guard = tracing::subscriber::set_default(subscriber);
     let api = MockApi::new();
     let feed = api.feed(ALL, "ConfigMap");
-    let names = ["looks", "writes", "has-a-child", "fails"];
+    let names = ["looks", "is-caused", "writes", "has-a-child", "fails"];
     for name in names {
         feed.put(json!({"metadata": {"name": name, "namespace": "ml-team", "uid": format!("uid-{name}")}}));
     }
@@ -81,10 +81,11 @@ async fn only_looks_with_an_effect_are_exported_and_what_is_exported_hangs_toget
     let shutdown = CancellationToken::new();
     let run = tokio::spawn(controller.run(ByName(client), shutdown.clone()));
     handle.wait_synced().await;
-    // A message about the object that needs nothing: its own span stays, the look it caused goes.
+    // A message about an object that needs nothing: the look links to it, and joins two flows.
     let process = tracing::info_span!("process");
     let key = |name: &str| ObjectRef::new(name).within("ml-team");
-    handle.wake_and_wait(key("looks")).instrument(process).await.unwrap();
+    handle.wake_and_wait(key("is-caused")).instrument(process).await.unwrap();
+    handle.wake_and_wait(key("looks")).await.unwrap();
     handle.wake_and_wait(key("has-a-child")).await.unwrap();
     handle.wake_and_wait(key("fails")).await.unwrap_err();
     shutdown.cancel();
@@ -101,7 +102,7 @@ async fn only_looks_with_an_effect_are_exported_and_what_is_exported_hangs_toget
         })
         .collect();
     assert!(!uids.contains(&"uid-looks".to_owned()), "{uids:?}");
-    for name in ["writes", "has-a-child", "fails"] {
+    for name in ["is-caused", "writes", "has-a-child", "fails"] {
         let flow = Flow::derive(&format!("uid-{name}"), 0);
         let of_flow = spans.iter().filter(|span| span.name == "reconcile ConfigMap");
         let mut of_flow =
@@ -114,6 +115,7 @@ async fn only_looks_with_an_effect_are_exported_and_what_is_exported_hangs_toget
     for child in spans.iter().filter(|span| span.name == "child") {
         assert!(known.contains(&child.parent_span_id), "an orphan");
     }
+    assert_eq!(spans.iter().map(|span| span.links.len()).sum::<usize>(), 1, "of the look that was caused");
     for link in spans.iter().flat_map(|span| span.links.iter()) {
         assert!(known.contains(&link.span_context.span_id()), "a link that leads nowhere");
     }

@@ -97,7 +97,8 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         if let Outcome::Failed(failure) = &outcome {
             span.set_status(Status::error(failure.message.clone()));
             self.instruments.failed(failure.reason, class_name(failure.class));
-        } else if effects.none() {
+        } else if effects.none() && work.causes.is_empty() {
+            // With a cause its link joins two flows, and there are only as many as there are messages.
             trace::had_no_effect(&span);
         }
         self.instruments.reconciled(work.waited, started.elapsed(), outcome_name(&outcome));
