@@ -9,19 +9,19 @@ use mlp_model::Environment;
 use mlp_team_isolation::domain::{model, objects};
 use serde_json::Value;
 
-fn rendered(team: &str) -> String {
+fn rendered(team: &str) -> Result<String, Box<dyn std::error::Error>> {
     let input = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/teams/{team}.json"));
-    let team: Team = serde_json::from_str(&fs::read_to_string(input).unwrap()).unwrap();
-    let declared = model::declare(&team, Environment::Local).unwrap();
+    let team: Team = serde_json::from_str(&fs::read_to_string(input)?)?;
+    let declared = model::declare(&team, Environment::Local)?;
     let objects: Vec<Value> = objects::of(&declared).iter().map(objects::Object::json).collect();
-    format!("{}\n", serde_json::to_string_pretty(&objects).unwrap())
+    Ok(format!("{}\n", serde_json::to_string_pretty(&objects)?))
 }
 
 #[test]
 fn the_seeds_teams_get_what_the_seed_promises() {
     for team in ["ml", "data", "app"] {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{team}.json"));
-        let wanted = rendered(team);
+        let wanted = rendered(team).unwrap().unwrap();
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&golden, &wanted).unwrap();
         }

@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn simulated_and_stale_are_never_shown_as_ready() {
         let ready = condition("Ready", "True", "Ready");
-        assert_eq!(State::of(&[ready.clone()], Some(1), Some(1)).word(), "Ready");
-        assert_eq!(State::of(&[ready.clone()], Some(1), Some(2)).word(), "StaleStatus");
+        assert_eq!(State::of(std::slice::from_ref(&ready), Some(1), Some(1)).word(), "Ready");
+        assert_eq!(State::of(std::slice::from_ref(&ready), Some(1), Some(2)).word(), "StaleStatus");
         let simulated =
             State::of(&[ready, condition("Simulated", "True", "SimulatedNode")], Some(1), Some(1));
         assert_eq!((simulated.ready, simulated.word()), (false, "Simulated"));

@@ -24,7 +24,7 @@ fn existing(name: &str, team: Option<&str>, terminating: bool) -> BTreeMap<Strin
 fn a_free_namespace_goes_to_the_older_team() {
     let older = claimant("a", "2026-01-01T00:00:00Z", &["shared"]);
     let newer = claimant("b", "2026-01-02T00:00:00Z", &["own", "shared"]);
-    assert_eq!(obstacles(&older, &[newer.clone()], &BTreeMap::new()), []);
+    assert_eq!(obstacles(&older, std::slice::from_ref(&newer), &BTreeMap::new()), []);
     let found = obstacles(&newer, &[older], &BTreeMap::new());
     assert_eq!(found, [Obstacle::OtherTeam { namespace: "shared".to_owned(), team: "a".to_owned() }]);
     assert!(!found[0].passes());
@@ -33,7 +33,7 @@ fn a_free_namespace_goes_to_the_older_team() {
 #[test]
 fn teams_of_the_same_second_are_told_apart() {
     let (a, b) = (claimant("a", "t", &["n"]), claimant("b", "t", &["n"]));
-    assert!(obstacles(&a, &[b.clone()], &BTreeMap::new()).is_empty());
+    assert!(obstacles(&a, std::slice::from_ref(&b), &BTreeMap::new()).is_empty());
     assert!(!obstacles(&b, &[a], &BTreeMap::new()).is_empty());
 }
 
