@@ -75,6 +75,7 @@ async fn main() -> ExitCode {
     let mut report = Report::new();
     for bench in chosen {
         eprintln!("== {}", bench.name());
+        report.note_load(&bench.name());
         let rows = bench.run(arguments.teams).await;
         report.add(&bench.name(), rows.unwrap_or_else(|error| vec![Row::failed("all of it", &*error)]));
     }

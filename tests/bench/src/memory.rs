@@ -1,5 +1,6 @@
 //! Resident memory of each service with a hundred teams, each with a workload.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,15 +12,13 @@ use kube::api::{Api, ListParams, PostParams};
 use mlp_harness::wait_until;
 use serde_json::json;
 
+use crate::Error;
+use crate::cargo::{self, SERVICES};
 use crate::report::{Row, Target};
 use crate::rig::Rig;
 use crate::service::Service;
 use crate::teams::Teams;
-use crate::{Error, cargo};
 
-/// The services; team-isolation first, since it makes what the others look at.
-const SERVICES: [&str; 5] =
-    ["team-isolation", "provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
 /// Teams, each with a Deployment of one pod.
 const TEAMS: usize = 100;
 /// The most that a service may hold, in MiB.
@@ -30,25 +29,20 @@ const PODS_LIMIT: Duration = Duration::from_secs(120);
 const WINDOW: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run() -> Result<Vec<Row>, Error> {
-    let mut binaries = Vec::new();
-    for name in SERVICES {
-        binaries.push((name, cargo::build(&format!("mlp-{name}")).await));
-    }
+    let binaries = cargo::build(&SERVICES).await?;
     let rig = Rig::start(false).await?;
-    let measured = measure(&rig, binaries).await;
+    let measured = measure(&rig, &binaries).await;
     rig.end().await?;
     measured
 }
 
-async fn measure(
-    rig: &Rig,
-    binaries: Vec<(&'static str, Result<PathBuf, Error>)>,
-) -> Result<Vec<Row>, Error> {
+async fn measure(rig: &Rig, binaries: &BTreeMap<&'static str, PathBuf>) -> Result<Vec<Row>, Error> {
+    // team-isolation is the first of all, since it makes what the others look at.
     let mut services: Vec<(&str, Result<Service, Error>)> = Vec::new();
-    for (name, binary) in binaries {
-        let service = match binary {
-            Ok(binary) => rig.service(name, &binary).await,
-            Err(error) => Err(error),
+    for name in SERVICES {
+        let service = match binaries.get(name) {
+            Some(binary) => rig.service(name, binary).await,
+            None => Err(format!("{name} does not build").into()),
         };
         services.push((name, service));
     }

@@ -89,6 +89,8 @@ pub(crate) struct Report {
     processors: usize,
     memory_mebibytes: u64,
     optimised: bool,
+    /// Processes that wanted a processor in the minute before each bench: who else was at work.
+    load_before: Vec<(String, f64)>,
     rows: Vec<Row>,
 }
 
@@ -102,8 +104,16 @@ impl Report {
             processors: std::thread::available_parallelism().map_or(0, usize::from),
             memory_mebibytes: kibibytes.unwrap_or_default() / 1024,
             optimised: !cfg!(debug_assertions),
+            load_before: Vec::new(),
             rows: Vec::new(),
         }
+    }
+
+    /// Notes how busy the machine is; call it before each bench.
+    pub(crate) fn note_load(&mut self, bench: &str) {
+        let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = text.split_whitespace().next().and_then(|load| load.parse().ok());
+        self.load_before.push((bench.to_owned(), load.unwrap_or_default()));
     }
 
     /// Adds what a bench gave.
@@ -143,7 +153,8 @@ impl Report {
         let mut last = "";
         for (bench, [name, value, target, verdict]) in &rows {
             if *bench != last {
-                let _ = writeln!(text, "\n{bench}");
+                let load = self.load_before.iter().find(|(name, _)| name == bench).map(|(_, load)| *load);
+                let _ = writeln!(text, "\n{bench}  (load before: {:.1})", load.unwrap_or_default());
                 last = bench;
             }
             let line = format!("  {name:<first$}  {value:>second$}  {target:>third$}  {verdict}");

@@ -76,6 +76,14 @@ impl Service {
         Ok(sum(&page, name))
     }
 
+    /// Waits until the metric has at least this value.
+    pub(crate) async fn reaches(&self, name: &str, value: f64) -> Result<(), Error> {
+        let reached = || async { self.metric(name).await.ok().filter(|now| *now >= value) };
+        let what = format!("{}: {name} at {value}", self.process.name());
+        wait_until(SETTLE_LIMIT, &what, reached).await?;
+        Ok(())
+    }
+
     /// Waits until the metric has not moved for a while, and gives it.
     pub(crate) async fn settled(&self, name: &str) -> Result<f64, Error> {
         let deadline = tokio::time::Instant::now() + SETTLE_LIMIT;
@@ -99,7 +107,7 @@ impl Service {
 fn sum(page: &str, name: &str) -> f64 {
     let series = page.lines().filter_map(|line| line.strip_prefix(name));
     let values = series.filter(|rest| rest.starts_with('{') || rest.starts_with(' '));
-    values.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    values.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, |sum, value| sum + value)
 }
 
 #[cfg(test)]
