@@ -115,6 +115,17 @@ pub struct Wish {
     pub protected: bool,
     /// What becomes of the data.
     pub deletion: DeletionPolicy,
+    /// The namespace's team and who pays; absent while no team holds the namespace.
+    pub payer: Option<Payer>,
+}
+
+/// The team that holds a namespace, and who pays for what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payer {
+    /// The team's name.
+    pub team: String,
+    /// The cost centre.
+    pub cost_center: String,
 }
 
 /// The one rule that picks a provider.
@@ -170,6 +181,7 @@ impl Wish {
             retention_days: spec.backup.retention_days,
             protected: spec.deletion_protection,
             deletion: spec.deletion_policy,
+            payer: None,
         }
     }
 
@@ -199,6 +211,7 @@ impl Wish {
             retention_days: spec.snapshot_retention_days,
             protected: spec.deletion_protection,
             deletion: spec.deletion_policy,
+            payer: None,
         }
     }
 

@@ -161,6 +161,7 @@ impl RequestReconciler {
         }
         let request = finalizer::ensure(&api, SERVICE, request, &finalizer).await?;
         let wish = request.wish(self.parts.environment);
+        let wish = Wish { payer: self.parts.caches.payer(&wish.namespace), ..wish };
         let looked = if leaving { self.remove(&wish).await } else { self.provide(&*request, &wish).await };
         let (outcome, next) = match looked {
             Ok(outcome) => {

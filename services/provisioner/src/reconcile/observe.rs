@@ -12,7 +12,7 @@ use super::Request;
 use crate::domain::SERVICE;
 use crate::domain::binding::COMPONENT;
 use crate::domain::kubernetes::{Observed, claim_name, pod_name};
-use crate::domain::model::{Kind, Wish};
+use crate::domain::model::{Kind, Payer, Wish};
 
 /// Caches of what one kind of request is made of. Clones read the same caches.
 #[derive(Clone)]
@@ -94,6 +94,12 @@ impl Caches {
     pub(crate) fn team(&self, namespace: &str) -> Option<String> {
         let holders = self.teams.state_filter(|team| holds(team, namespace));
         holders.first().map(|team| team.name_any())
+    }
+
+    /// The team that holds a namespace, with who pays for it.
+    pub(crate) fn payer(&self, namespace: &str) -> Option<Payer> {
+        let holders = self.teams.state_filter(|team| holds(team, namespace));
+        holders.first().map(|team| Payer { team: team.name_any(), cost_center: team.cost_center().to_owned() })
     }
 
     /// Whether the namespace's team is isolated; else the sentence that says what is waited for.

@@ -3,7 +3,7 @@
 use aws_credential_types::Credentials;
 use mlp_crds::{Cache, Database};
 use mlp_model::{Environment, Secret};
-use mlp_provisioner::domain::model::Wish;
+use mlp_provisioner::domain::model::{Payer, Wish};
 use mlp_provisioner::domain::plan::State;
 use mlp_provisioner::provider::aws::{AwsProvider, Place};
 use mlp_provisioner::provider::{Provider as _, drive};
@@ -22,13 +22,17 @@ pub fn database(name: &str, spec: Value) -> Wish {
     let mut full = json!({"databaseName": "features"});
     full.as_object_mut().unwrap().extend(spec.as_object().cloned().unwrap_or_default());
     let object = object("Database", name, full);
-    Wish::of_database(&serde_json::from_value::<Database>(object).unwrap(), Environment::Dev)
+    paid(Wish::of_database(&serde_json::from_value::<Database>(object).unwrap(), Environment::Dev))
 }
 
 /// A Cache `name` in `ml-team`; the uid is unique to the name.
 pub fn cache(name: &str, spec: Value) -> Wish {
     let object = object("Cache", name, spec);
-    Wish::of_cache(&serde_json::from_value::<Cache>(object).unwrap(), Environment::Dev)
+    paid(Wish::of_cache(&serde_json::from_value::<Cache>(object).unwrap(), Environment::Dev))
+}
+
+fn paid(wish: Wish) -> Wish {
+    Wish { payer: Some(Payer { team: "ml".to_owned(), cost_center: "ml".to_owned() }), ..wish }
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {

@@ -6,7 +6,7 @@
 use mlp_model::Environment;
 
 use super::check::{self, Refusal};
-use super::names::{self, Payer};
+use super::names;
 use super::seen::Seen;
 use super::step::{CacheChange, CreateCache, Step, When};
 use super::version::Version;
@@ -15,12 +15,7 @@ use crate::domain::model::Wish;
 use crate::domain::plan::{Plan, State};
 
 /// What brings ElastiCache to `wish`; `seen` is ours.
-pub(super) fn decide(
-    wish: &Wish,
-    payer: &Payer,
-    id: String,
-    seen: Option<&Seen>,
-) -> Result<Plan<Step>, Refusal> {
+pub(super) fn decide(wish: &Wish, id: String, seen: Option<&Seen>) -> Result<Plan<Step>, Refusal> {
     let version = check::cache(wish)?;
     let class = size::cache_node_type(wish).ok_or_else(|| Refusal::TooLarge {
         cpu: wish.size.cpu.to_string(),
@@ -28,7 +23,7 @@ pub(super) fn decide(
     })?;
     let Some(seen) = seen else {
         let step = Step::CreateCache(CreateCache {
-            tags: names::tags(wish, payer),
+            tags: names::tags(wish),
             id,
             class,
             engine: wish.engine.as_str(),
@@ -42,7 +37,7 @@ pub(super) fn decide(
     let status = &seen.status;
     match status.as_str() {
         "available" => {
-            let maybe_step = next_change(wish, payer, id, seen, Wanted { class, version })?;
+            let maybe_step = next_change(wish, id, seen, Wanted { class, version })?;
             Ok(Plan { state: state(seen, maybe_step.as_ref()), steps: maybe_step.into_iter().collect() })
         }
         "create-failed" => Ok(Plan::rest(failed(&id))),
@@ -77,13 +72,7 @@ struct Wanted {
 
 /// The first change that is left, in the order that ElastiCache needs: failover goes before the
 /// replicas that it needs, and comes after them.
-fn next_change(
-    wish: &Wish,
-    payer: &Payer,
-    id: String,
-    seen: &Seen,
-    wanted: Wanted,
-) -> Result<Option<Step>, Refusal> {
+fn next_change(wish: &Wish, id: String, seen: &Seen, wanted: Wanted) -> Result<Option<Step>, Refusal> {
     let at_once = wish.environment == Environment::Dev && !seen.pending.any();
     let at = if at_once { When::Now } else { When::Window };
     let failover = seen.pending.high_availability.unwrap_or(seen.high_availability);
@@ -105,7 +94,7 @@ fn next_change(
     if !failover && wish.high_availability {
         return Ok(Some(Step::ModifyCache { id, change: switch(true), at: When::Now }));
     }
-    let tags = seen.missing_tags(&names::tags(wish, payer));
+    let tags = seen.missing_tags(&names::tags(wish));
     Ok((!tags.is_empty()).then(|| Step::TagCache { arn: seen.arn.clone(), tags }))
 }
 

@@ -1,7 +1,7 @@
 //! The decision about a database: RDS.
 
 use super::check::{self, Refusal};
-use super::names::{self, Payer};
+use super::names;
 use super::seen::Seen;
 use super::step::{CreateDatabase, DatabaseChange, Step, When};
 use super::version::Version;
@@ -61,21 +61,16 @@ impl Life {
 }
 
 /// What brings RDS to `wish`; `seen` is ours.
-pub(super) fn decide(
-    wish: &Wish,
-    payer: &Payer,
-    id: String,
-    seen: Option<&Seen>,
-) -> Result<Plan<Step>, Refusal> {
+pub(super) fn decide(wish: &Wish, id: String, seen: Option<&Seen>) -> Result<Plan<Step>, Refusal> {
     check::database(wish)?;
     let wanted = Wanted::of(wish)?;
     let Some(seen) = seen else {
-        let step = create(wish, payer, id, wanted);
+        let step = create(wish, id, wanted);
         return Ok(Plan { state: State::Creating(step.to_string()), steps: vec![step] });
     };
     let status = &seen.status;
     Ok(match Life::of(status) {
-        Life::Steady => steady(wish, payer, id, seen, wanted)?,
+        Life::Steady => steady(wish, id, seen, wanted)?,
         Life::Working => Plan::rest(changing(seen, reports(status))),
         Life::Coming => Plan::rest(State::Creating(reports(status))),
         Life::Leaving => Plan::rest(State::Creating(format!(
@@ -132,9 +127,9 @@ impl Wanted {
     }
 }
 
-fn create(wish: &Wish, payer: &Payer, id: String, wanted: Wanted) -> Step {
+fn create(wish: &Wish, id: String, wanted: Wanted) -> Step {
     Step::CreateDatabase(CreateDatabase {
-        tags: names::tags(wish, payer),
+        tags: names::tags(wish),
         id,
         class: wanted.class,
         engine: wish.engine.as_str(),
@@ -154,13 +149,7 @@ fn limit(storage_gib: u64) -> u64 {
     (storage_gib * 2).min(STORAGE_MAX_GIB)
 }
 
-fn steady(
-    wish: &Wish,
-    payer: &Payer,
-    id: String,
-    seen: &Seen,
-    wanted: Wanted,
-) -> Result<Plan<Step>, Refusal> {
+fn steady(wish: &Wish, id: String, seen: &Seen, wanted: Wanted) -> Result<Plan<Step>, Refusal> {
     let change = difference(wish, seen, wanted)?;
     let mut steps = Vec::new();
     if change != DatabaseChange::default() {
@@ -169,7 +158,7 @@ fn steady(
         let at = if at_once { When::Now } else { When::Window };
         steps.push(Step::ModifyDatabase { id, change, at });
     }
-    let tags = seen.missing_tags(&names::tags(wish, payer));
+    let tags = seen.missing_tags(&names::tags(wish));
     if !tags.is_empty() {
         steps.push(Step::TagDatabase { arn: seen.arn.clone(), tags });
     }

@@ -19,7 +19,7 @@ pub mod version;
 mod tests;
 
 pub use check::Refusal;
-pub use names::{Payer, identifier};
+pub use names::identifier;
 pub use seen::{Observed, Pending, Seen};
 pub use step::Step;
 
@@ -31,15 +31,15 @@ use super::plan::{Plan, Running, State};
 ///
 /// # Errors
 /// [`Refusal`] when AWS cannot meet the wish, or something of another owner stands in its place.
-pub fn decide(wish: &Wish, payer: &Payer, observed: &Observed) -> Result<Plan<Step>, Refusal> {
+pub fn decide(wish: &Wish, observed: &Observed) -> Result<Plan<Step>, Refusal> {
     let id = names::identifier(wish);
     let seen = observed.seen.as_ref();
     if seen.is_some_and(|seen| !seen.is_owned_by(&wish.uid)) {
         return Err(Refusal::OwnedByAnother { identifier: id });
     }
     match wish.kind {
-        Kind::Database => database::decide(wish, payer, id, seen),
-        Kind::Cache => cache::decide(wish, payer, id, seen),
+        Kind::Database => database::decide(wish, id, seen),
+        Kind::Cache => cache::decide(wish, id, seen),
     }
 }
 

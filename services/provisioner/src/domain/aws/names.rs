@@ -19,24 +19,6 @@ pub const OWNER_TAG: &str = "mlplatform.dev/uid";
 const NAMESPACE_TAG: &str = "mlplatform.dev/namespace";
 const NAME_TAG: &str = "mlplatform.dev/name";
 
-/// Who a thing in AWS belongs to, and who pays for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payer {
-    /// The team's name.
-    pub team: String,
-    /// The cost centre.
-    pub cost_center: String,
-}
-
-impl Payer {
-    /// The owner of the namespace, by the platform's rule for names: `<team>-<rest>`. A team's cost
-    /// centre has the team's name.
-    pub fn of(wish: &Wish) -> Self {
-        let team = wish.namespace.rsplit_once('-').map_or(wish.namespace.as_str(), |(team, _)| team);
-        Self { team: team.to_owned(), cost_center: team.to_owned() }
-    }
-}
-
 /// RDS: 1 to 63 letters, digits and hyphens; starts with a letter, no `--`, no hyphen at the end.
 const DATABASE_MAX: usize = 63;
 /// ElastiCache: as RDS, 1 to 40.
@@ -77,20 +59,20 @@ pub fn keeps(wish: &Wish) -> bool {
     wish.deletion == DeletionPolicy::Retain
 }
 
-/// The tags that say whose it is and who pays.
-pub fn tags(wish: &Wish, payer: &Payer) -> Tags {
-    [
-        (labels::TEAM, payer.team.as_str()),
-        (labels::COST_CENTER, payer.cost_center.as_str()),
+/// The tags that say whose it is and who pays. While nobody is known to pay, those two tags are
+/// neither set nor changed.
+pub fn tags(wish: &Wish) -> Tags {
+    let owner = [
         (labels::ENVIRONMENT, wish.environment.as_str()),
         (labels::MANAGED_BY, SERVICE),
         (NAMESPACE_TAG, wish.namespace.as_str()),
         (NAME_TAG, wish.name.as_str()),
         (OWNER_TAG, wish.uid.as_str()),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
+    ];
+    let payer = wish.payer.iter().flat_map(|payer| {
+        [(labels::TEAM, payer.team.as_str()), (labels::COST_CENTER, payer.cost_center.as_str())]
+    });
+    owner.into_iter().chain(payer).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn hash(uid: &str) -> String {

@@ -8,10 +8,10 @@ use mlp_model::{Class, Classified as _, Environment, Secret};
 use serde_json::{Value, json};
 
 use super::code::{self, meaning};
-use super::names::{self, Payer};
+use super::names;
 use super::version::Version;
 use super::{Refusal, check, quantity, size};
-use crate::domain::model::{Kind, Wish};
+use crate::domain::model::{Kind, Payer, Wish};
 
 const UID: &str = "3f0c2b1a-0000-4000-8000-000000000001";
 
@@ -21,7 +21,10 @@ fn database(changes: Value) -> Wish {
     merge(&mut spec, changes);
     let metadata = json!({"name": "features", "namespace": "ml-team", "uid": UID, "generation": 1});
     let object = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Database", "metadata": metadata, "spec": spec});
-    Wish::of_database(&serde_json::from_value::<Database>(object).unwrap(), Environment::Dev)
+    Wish {
+        payer: ml(),
+        ..Wish::of_database(&serde_json::from_value::<Database>(object).unwrap(), Environment::Dev)
+    }
 }
 
 /// A cache as a team would write it; `changes` are keys of the spec.
@@ -31,7 +34,10 @@ fn cache(changes: Value) -> Wish {
     let metadata = json!({"name": "sessions", "namespace": "app-team", "uid": UID, "generation": 1});
     let object =
         json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Cache", "metadata": metadata, "spec": spec});
-    Wish::of_cache(&serde_json::from_value::<Cache>(object).unwrap(), Environment::Dev)
+    Wish {
+        payer: ml(),
+        ..Wish::of_cache(&serde_json::from_value::<Cache>(object).unwrap(), Environment::Dev)
+    }
 }
 
 fn merge(spec: &mut Value, changes: Value) {
@@ -39,8 +45,8 @@ fn merge(spec: &mut Value, changes: Value) {
     spec.as_object_mut().unwrap().extend(changes);
 }
 
-fn payer() -> Payer {
-    Payer { team: "ml".to_owned(), cost_center: "ml".to_owned() }
+fn ml() -> Option<Payer> {
+    Some(Payer { team: "ml".to_owned(), cost_center: "ml-research".to_owned() })
 }
 
 /// RDS' rules for an identifier, which ElastiCache shares.
@@ -75,13 +81,13 @@ fn identifiers_fit_are_stable_and_differ_by_uid() {
 
 #[test]
 fn tags_say_whose_it_is() {
-    let tags = names::tags(&database(json!({})), &payer());
+    let tags = names::tags(&database(json!({})));
     let shown: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(
         shown,
         [
             "app.kubernetes.io/managed-by=provisioner",
-            "mlplatform.dev/cost-center=ml",
+            "mlplatform.dev/cost-center=ml-research",
             "mlplatform.dev/environment=dev",
             "mlplatform.dev/name=features",
             "mlplatform.dev/namespace=ml-team",

@@ -16,7 +16,7 @@ use mlp_model::{Classified as _, Secret};
 use tokio::sync::OnceCell;
 
 use super::Provider;
-use crate::domain::aws::{self as rules, Observed, Payer, Refusal, Step, check, names};
+use crate::domain::aws::{self as rules, Observed, Refusal, Step, check, names};
 use crate::domain::binding::Address;
 use crate::domain::model::{Kind, ProviderName, Wish};
 use crate::domain::plan::{Plan, State};
@@ -123,7 +123,7 @@ impl Provider for AwsProvider {
     }
 
     fn plan(&self, wish: &Wish, observed: &Observed) -> Plan<Step> {
-        rules::decide(wish, &Payer::of(wish), observed).unwrap_or_else(|refusal| {
+        rules::decide(wish, observed).unwrap_or_else(|refusal| {
             Plan::rest(State::Failed { reason: refusal.reason(), message: refusal.to_string() })
         })
     }

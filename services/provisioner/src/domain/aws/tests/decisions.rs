@@ -4,7 +4,7 @@ use mlp_crds::Amount;
 use mlp_model::Environment;
 use serde_json::json;
 
-use super::{cache, database, payer};
+use super::{cache, database};
 use crate::domain::aws::{Observed, Pending, Refusal, Seen, Step, decide, names, remove};
 use crate::domain::binding::Address;
 use crate::domain::model::Wish;
@@ -12,7 +12,7 @@ use crate::domain::plan::{Plan, State};
 
 /// What the wish looks like once it is met.
 pub(super) fn met(wish: &Wish) -> Seen {
-    let steps = decide(wish, &payer(), &Observed::default()).unwrap().steps;
+    let steps = decide(wish, &Observed::default()).unwrap().steps;
     let address =
         Some(Address { host: "x.rds.amazonaws.com".to_owned(), port: wish.engine.port(), tls: true });
     match steps.first() {
@@ -47,7 +47,7 @@ pub(super) fn met(wish: &Wish) -> Seen {
 }
 
 fn planned(wish: &Wish, seen: Seen) -> Plan<Step> {
-    decide(wish, &payer(), &Observed { seen: Some(seen), snapshot: None }).unwrap()
+    decide(wish, &Observed { seen: Some(seen), snapshot: None }).unwrap()
 }
 
 fn lines(plan: &Plan<Step>) -> Vec<String> {
@@ -61,11 +61,11 @@ fn lines(plan: &Plan<Step>) -> Vec<String> {
 
 #[test]
 fn nothing_there_is_created() {
-    let plan = decide(&database(json!({})), &payer(), &Observed::default()).unwrap();
+    let plan = decide(&database(json!({})), &Observed::default()).unwrap();
     assert_eq!(lines(&plan), ["create RDS instance ID (db.t3.micro, postgres 15, 20 GiB)"]);
     assert!(matches!(plan.state, State::Creating(_)));
 
-    let plan = decide(&cache(json!({"replicas": 1})), &payer(), &Observed::default()).unwrap();
+    let plan = decide(&cache(json!({"replicas": 1})), &Observed::default()).unwrap();
     assert_eq!(lines(&plan), ["create ElastiCache group ID (cache.t3.micro, redis 7.1, 1 replicas)"]);
 }
 
@@ -74,13 +74,13 @@ fn storage_is_a_floor_that_rds_raises_to_twenty() {
     for (written, gib) in
         [("1Gi", 20), ("20Gi", 20), ("20G", 20), ("21Gi", 21), ("100500M", 94), ("64Ti", 65_536)]
     {
-        let plan = decide(&database(json!({"storage": written})), &payer(), &Observed::default()).unwrap();
+        let plan = decide(&database(json!({"storage": written})), &Observed::default()).unwrap();
         assert!(
             matches!(&plan.steps[..], [Step::CreateDatabase(made)] if made.storage_gib == gib),
             "{written}: {plan}"
         );
     }
-    let refusal = decide(&database(json!({"storage": "65Ti"})), &payer(), &Observed::default()).unwrap_err();
+    let refusal = decide(&database(json!({"storage": "65Ti"})), &Observed::default()).unwrap_err();
     assert_eq!(refusal, Refusal::Storage("65Ti".to_owned()));
 }
 
@@ -135,7 +135,7 @@ fn production_changes_in_its_window_and_nobody_elses_pending_change_is_flushed()
     assert_eq!(lines(&plan), ["modify RDS instance ID in the maintenance window: class db.t3.small"]);
 
     wish.environment = Environment::Prod;
-    let seen = Seen { tags: names::tags(&wish, &payer()), ..seen };
+    let seen = Seen { tags: names::tags(&wish), ..seen };
     let plan = planned(&wish, seen.clone());
     assert!(plan.to_string().contains("in the maintenance window"), "{plan}");
 
@@ -149,7 +149,7 @@ fn production_changes_in_its_window_and_nobody_elses_pending_change_is_flushed()
 fn no_version_goes_down() {
     let seen = Seen { version: Some("16.3".to_owned()), ..met(&database(json!({}))) };
     let observed = Observed { seen: Some(seen), snapshot: None };
-    let refusal = decide(&database(json!({})), &payer(), &observed).unwrap_err();
+    let refusal = decide(&database(json!({})), &observed).unwrap_err();
     assert!(matches!(refusal, Refusal::Downgrade { .. }), "{refusal}");
 }
 
@@ -198,6 +198,10 @@ fn tags_of_others_stay_and_ours_return() {
     seen.tags.remove("mlplatform.dev/cost-center");
     let plan = planned(&wish, seen);
     assert!(matches!(&plan.steps[..], [Step::TagDatabase { tags, .. }] if tags.len() == 1), "{plan}");
+
+    // With the team gone nobody is known to pay: what was said stays said.
+    let orphan = Wish { payer: None, ..wish };
+    assert!(planned(&orphan, met(&database(json!({})))).steps.is_empty());
 }
 
 #[test]
@@ -242,7 +246,7 @@ fn what_another_owns_is_never_written() {
         let mut seen = met(&wish);
         seen.tags.insert(names::OWNER_TAG.to_owned(), "somebody".to_owned());
         let observed = Observed { seen: Some(seen), snapshot: None };
-        assert!(matches!(decide(&wish, &payer(), &observed), Err(Refusal::OwnedByAnother { .. })));
+        assert!(matches!(decide(&wish, &observed), Err(Refusal::OwnedByAnother { .. })));
         assert_eq!(remove(&wish, &observed), Plan::rest(State::Gone { kept: None }));
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::decisions::met;
-use super::{cache, database, payer};
+use super::{cache, database};
 use crate::domain::aws::{Observed, Seen, Step, decide};
 use crate::domain::model::Wish;
 use crate::domain::plan::State;
@@ -49,8 +49,8 @@ fn converges(wish: &Wish, mut seen: Seen) {
     let caches_take_one = |steps: &[Step]| steps.len() <= 1;
     for _ in 0..PASSES {
         let observed = Observed { seen: Some(seen.clone()), snapshot: None };
-        let plan = decide(wish, &payer(), &observed).unwrap();
-        assert_eq!(plan, decide(wish, &payer(), &observed).unwrap());
+        let plan = decide(wish, &observed).unwrap();
+        assert_eq!(plan, decide(wish, &observed).unwrap());
         if plan.steps.is_empty() {
             assert!(matches!(plan.state, State::Ready(_)), "{:?}", plan.state);
             return;
