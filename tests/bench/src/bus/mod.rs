@@ -11,6 +11,8 @@ use crate::report::{Row, Target};
 
 /// Bytes of a message's body.
 const PAYLOAD: usize = 512;
+/// Bound of each stream in bytes, so that the servers' reservations fit a small disk.
+const STREAM_BYTES: i64 = 96 * 1024 * 1024;
 /// How often each side is measured; the median counts.
 const ROUNDS: usize = 3;
 /// Concurrent publishers and messages of all together.

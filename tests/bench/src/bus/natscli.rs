@@ -6,7 +6,7 @@ use mlp_tilt::toolchain::pins::NATS;
 use mlp_tilt::{Progress, Toolchain};
 use tokio::process::Command;
 
-use super::PAYLOAD;
+use super::{PAYLOAD, STREAM_BYTES};
 use crate::{Error, rig};
 
 /// The pinned `nats`, built when it is nowhere.
@@ -24,6 +24,7 @@ pub(super) async fn publish_sync(
     let mut command = Command::new(tool);
     command.args(["--server", url, "--no-context", "bench", "js", "pub", "sync", "bench.sync"]);
     command.args(["--create", "--purge", "--no-progress", "--storage=file", "--replicas=1"]);
+    command.arg(format!("--maxbytes={STREAM_BYTES}B"));
     command.args([
         format!("--size={PAYLOAD}B"),
         format!("--msgs={messages}"),

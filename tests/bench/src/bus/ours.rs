@@ -26,7 +26,9 @@ pub(super) async fn connect(url: &str) -> Result<Bus, Error> {
     let servers = vec![url.to_owned()];
     let bus = Bus::connect(BusOptions { servers, client_name: "mlp-bench".into(), ..BusOptions::default() })
         .await?;
-    bus.ensure_streams(&Topology::builtin()?.streams).await?;
+    let mut streams = Topology::builtin()?.streams;
+    streams.iter_mut().for_each(|stream| stream.max_bytes = super::STREAM_BYTES);
+    bus.ensure_streams(&streams).await?;
     Ok(bus)
 }
 
