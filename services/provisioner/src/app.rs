@@ -81,7 +81,9 @@ impl Leader {
 
         let spec = topology(&self.config)?.consumer(CONSUMER)?;
         let consume = async {
-            Ok::<_, BoxError>(self.bus.consume(spec, WakeRequests::new(databases, caches), stop.clone()).await?)
+            Ok::<_, BoxError>(
+                self.bus.consume(spec, WakeRequests::new(databases, caches), stop.clone()).await?,
+            )
         };
         let control_databases = async {
             database_controller.run(database_reconciler, stop.clone()).await;

@@ -75,13 +75,15 @@ impl Leader {
         let Self { config, host, bus, client, writes, accounts } = self;
         let topology = topology(&config)?;
         let all = Api::<Team>::all(client.clone());
-        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes.clone()));
+        let controller =
+            Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes.clone()));
         let (controller, caches) = watches(controller, &client);
         let teams = controller.handle();
         let store = teams.store().clone();
         let relay = Relay::new(bus.publisher());
         let environment = config.host.environment;
-        let reconciler = TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), environment);
+        let reconciler =
+            TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), environment);
         let synced = teams.clone();
         host.readiness("caches", move || match synced.unsynced().as_slice() {
             [] => Ok(()),

@@ -26,7 +26,11 @@ impl Requests {
 
 /// Both kinds live in a namespace; without one a call would ask for all.
 fn within(namespace: &str) -> Result<&str, Status> {
-    if namespace.is_empty() { Err(invalid_fields([("namespace", "write the team's namespace")])) } else { Ok(namespace) }
+    if namespace.is_empty() {
+        Err(invalid_fields([("namespace", "write the team's namespace")]))
+    } else {
+        Ok(namespace)
+    }
 }
 
 #[tonic::async_trait]
@@ -74,7 +78,8 @@ impl ProvisionService for Requests {
     ) -> Result<Response<proto::ApplyDatabaseResponse>, Status> {
         let proto::ApplyDatabaseRequest { namespace, name, spec, dry_run } = request.get_ref();
         let spec = from_struct(&spec.clone().unwrap_or_default());
-        let (after, change) = self.databases.apply(&request, within(namespace)?, name, spec, *dry_run).await?;
+        let (after, change) =
+            self.databases.apply(&request, within(namespace)?, name, spec, *dry_run).await?;
         let change = convert::what_changed(change).into();
         Ok(Response::new(proto::ApplyDatabaseResponse { database: Some(convert::database(&after)), change }))
     }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+};
 use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod, Service, ServicePort, ServiceSpec, VolumeResourceRequirements,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod, Service, ServicePort, ServiceSpec,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -230,7 +233,10 @@ fn state(wish: &Wish, images: &Images, observed: &Observed) -> State {
         return State::Creating("the StatefulSet is being made".to_owned());
     };
     let Some(pod) = &observed.pod else {
-        return State::Creating(format!("pod {} is not there yet; see the StatefulSet's events", pod_name(wish)));
+        return State::Creating(format!(
+            "pod {} is not there yet; see the StatefulSet's events",
+            pod_name(wish)
+        ));
     };
     if observed.on_simulated_node {
         return State::Simulated(running);
@@ -249,7 +255,8 @@ fn state(wish: &Wish, images: &Images, observed: &Observed) -> State {
 fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let leaving = pod.metadata.deletion_timestamp.is_some();
-    !leaving && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    !leaving
+        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Why the pod is not ready, in its own words where it has some.

@@ -239,7 +239,10 @@ fn by_name(class: Option<InstanceClass>, resources: Option<&InstanceResources>) 
 }
 
 fn size(class: Option<InstanceClass>, resources: Option<&InstanceResources>) -> InstanceResources {
-    let named = |cpu, memory| InstanceResources { cpu: mlp_crds::Amount::new(cpu), memory: mlp_crds::Amount::new(memory) };
+    let named = |cpu, memory| InstanceResources {
+        cpu: mlp_crds::Amount::new(cpu),
+        memory: mlp_crds::Amount::new(memory),
+    };
     match (resources, class.unwrap_or_default()) {
         (Some(resources), _) => resources.clone(),
         (None, InstanceClass::Small) => named("1", "1Gi"),

@@ -56,9 +56,9 @@ impl Outcome {
     /// The service as far as it is made, for the status and the Secret.
     pub const fn running(&self) -> Option<&Running> {
         match self {
-            Self::Provider(State::Ready(running) | State::Updating(running, _) | State::Simulated(running)) => {
-                Some(running)
-            }
+            Self::Provider(
+                State::Ready(running) | State::Updating(running, _) | State::Simulated(running),
+            ) => Some(running),
             _ => None,
         }
     }
@@ -88,17 +88,21 @@ impl Outcome {
                 (reason, message.clone())
             }
             Self::Provider(State::Creating(message)) => ("Creating", message.clone()),
-            Self::Provider(State::Ready(_)) => ("Ready", "accepts connections; the Secret is written".to_owned()),
-            Self::Provider(State::Updating(_, message)) => ("Updating", message.clone()),
-            Self::Provider(State::Simulated(_)) => {
-                ("Simulated", "the pod is on a simulated node: nothing runs and nothing accepts connections".to_owned())
+            Self::Provider(State::Ready(_)) => {
+                ("Ready", "accepts connections; the Secret is written".to_owned())
             }
+            Self::Provider(State::Updating(_, message)) => ("Updating", message.clone()),
+            Self::Provider(State::Simulated(_)) => (
+                "Simulated",
+                "the pod is on a simulated node: nothing runs and nothing accepts connections".to_owned(),
+            ),
             Self::Provider(State::Deleting(message)) => ("Deleting", message.clone()),
             Self::Provider(State::Gone { kept: Some(kept) }) => ("Deleted", format!("{kept} was kept")),
             Self::Provider(State::Gone { kept: None }) => ("Deleted", "nothing was kept".to_owned()),
-            Self::Protected => {
-                ("DeletionProtected", "spec.deletionProtection is true; set it to false to let it go".to_owned())
-            }
+            Self::Protected => (
+                "DeletionProtected",
+                "spec.deletionProtection is true; set it to false to let it go".to_owned(),
+            ),
         }
     }
 

@@ -48,7 +48,8 @@ impl Handler for WakeRequests {
         }
         let fact = TeamIsolated::decode(event.data.clone())?;
         // Which requests to look at; whether the team is isolated is read from the Team.
-        let concerned = |namespace: Option<String>| fact.namespaces.iter().any(|it| Some(&it.name) == namespace.as_ref());
+        let concerned =
+            |namespace: Option<String>| fact.namespaces.iter().any(|it| Some(&it.name) == namespace.as_ref());
         self.databases.wake_all_where(|database| concerned(database.namespace()));
         self.caches.wake_all_where(|cache| concerned(cache.namespace()));
         Ok(Handled::Done)

@@ -33,15 +33,21 @@ pub fn flow<K: Resource>(object: &K) -> Flow {
 pub fn draft(happened: &Happened, subject: &Subject<'_>) -> FactDraft {
     let wish = subject.wish;
     let (name, message_type, data) = match (happened, wish.kind) {
-        (Happened::Ready(running), Kind::Database) => encoded("database-ready", &convert::database_ready(subject, running)),
-        (Happened::Ready(running), Kind::Cache) => encoded("cache-ready", &convert::cache_ready(subject, running)),
+        (Happened::Ready(running), Kind::Database) => {
+            encoded("database-ready", &convert::database_ready(subject, running))
+        }
+        (Happened::Ready(running), Kind::Cache) => {
+            encoded("cache-ready", &convert::cache_ready(subject, running))
+        }
         (Happened::Failed { reason, message }, _) => {
             encoded("provisioning-failed", &convert::failed(subject, reason, message))
         }
         (Happened::Deleted { kept }, Kind::Database) => {
             encoded("database-deleted", &convert::database_deleted(subject, kept.as_deref()))
         }
-        (Happened::Deleted { .. }, Kind::Cache) => encoded::<proto::CacheDeleted>("cache-deleted", &convert::cache_deleted(subject)),
+        (Happened::Deleted { .. }, Kind::Cache) => {
+            encoded::<proto::CacheDeleted>("cache-deleted", &convert::cache_deleted(subject))
+        }
     };
     FactDraft {
         context: Context::Provision,

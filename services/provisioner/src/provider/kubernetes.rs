@@ -45,7 +45,10 @@ impl KubernetesProvider {
     where
         K: Kubernetes<DynamicType = ()> + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
     {
-        let params = DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let action = format!("delete {} {namespace}/{name}", K::kind(&()));
         match api.delete(name, &params).await.map_err(|source| CallError::of(action, source)) {

@@ -120,7 +120,9 @@ impl RequestReconciler {
     fn next(&self, outcome: &Outcome) -> Next {
         match (outcome, &self.parts.providers) {
             (Outcome::WaitingForTeam(_), _) => Next::After(TEAM_AGAIN),
-            (Outcome::Provider(State::Ready(_) | State::Failed { .. }), Providers::Aws(_)) => Next::After(DRIFT_AGAIN),
+            (Outcome::Provider(State::Ready(_) | State::Failed { .. }), Providers::Aws(_)) => {
+                Next::After(DRIFT_AGAIN)
+            }
             (Outcome::Provider(_), Providers::Aws(_)) => Next::After(self.parts.poll),
             (Outcome::Provider(State::Deleting(_)), _) => Next::After(PODS_AGAIN),
             _ => Next::Done,
@@ -141,7 +143,9 @@ impl RequestReconciler {
     async fn release<K: Request>(&self, api: &Api<K>, request: &K) -> Result<Next, Error> {
         let name = request.name_any();
         let newest = api.get_opt(&name).await;
-        let newest = newest.map_err(|source| mlp_reconcile::Error::of(format!("read {} {name}", K::KIND.as_str()), source))?;
+        let newest = newest.map_err(|source| {
+            mlp_reconcile::Error::of(format!("read {} {name}", K::KIND.as_str()), source)
+        })?;
         let Some(newest) = newest else { return Ok(Next::Done) };
         let outbox = StatusOutbox::of(api.clone(), SERVICE, &newest)?;
         if !outbox.pending(1).await?.is_empty() {

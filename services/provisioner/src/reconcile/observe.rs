@@ -36,7 +36,8 @@ pub fn watches<K: Request>(controller: Controller<K>, client: &kube::Client) -> 
     let (simulated, writer) = mlp_reconcile::store();
     let config = watcher::Config::default().labels(&format!("{}=true", labels::SIMULATED_NODE));
     // A node becomes simulated or real only when it is made anew, and then its pods are too.
-    let controller = controller.watches_into(writer, Api::<Node>::all(client.clone()), config, |_: &Node| Vec::new());
+    let controller =
+        controller.watches_into(writer, Api::<Node>::all(client.clone()), config, |_: &Node| Vec::new());
     let requests = controller.handle().store().clone();
     let (teams, writer) = mlp_reconcile::store();
     let wakes = move |team: &Team| {
@@ -99,20 +100,28 @@ impl Caches {
     /// The team that holds a namespace, with who pays for it.
     pub(crate) fn payer(&self, namespace: &str) -> Option<Payer> {
         let holders = self.teams.state_filter(|team| holds(team, namespace));
-        holders.first().map(|team| Payer { team: team.name_any(), cost_center: team.cost_center().to_owned() })
+        holders
+            .first()
+            .map(|team| Payer { team: team.name_any(), cost_center: team.cost_center().to_owned() })
     }
 
     /// Whether the namespace's team is isolated; else the sentence that says what is waited for.
     pub(crate) fn isolated_team(&self, namespace: &str) -> Result<String, String> {
-        let claimants = self.teams.state_filter(|team| team.namespace_names().iter().any(|name| name == namespace));
+        let claimants =
+            self.teams.state_filter(|team| team.namespace_names().iter().any(|name| name == namespace));
         let isolated = claimants.iter().find(|team| {
             let status = team.status.iter().flat_map(|status| &status.namespaces);
             status.into_iter().any(|entry| entry.name == namespace && entry.ready)
         });
         match (isolated, claimants.first()) {
             (Some(team), _) => Ok(team.name_any()),
-            (None, Some(team)) => Err(format!("team {} is not isolated yet; its TeamIsolated fact is waited for", team.name_any())),
-            (None, None) => Err(format!("no team has namespace {namespace}; make the request in a team's namespace, or declare the team")),
+            (None, Some(team)) => Err(format!(
+                "team {} is not isolated yet; its TeamIsolated fact is waited for",
+                team.name_any()
+            )),
+            (None, None) => Err(format!(
+                "no team has namespace {namespace}; make the request in a team's namespace, or declare the team"
+            )),
         }
     }
 }

@@ -51,7 +51,9 @@ impl RequestReconciler {
             let provider = ProviderName::of(wish.environment);
             let subject = Subject { wish, team: team.as_deref(), provider, flow: publish::flow(&*request) };
             let draft = publish::draft(&happened, &subject);
-            if let Err(full) = next.outbox.record(draft, now.to_string(), mlp_reconcile::current_traceparent()) {
+            if let Err(full) =
+                next.outbox.record(draft, now.to_string(), mlp_reconcile::current_traceparent())
+            {
                 self.publish(api, &*request).await?;
                 return Err(full.into());
             }
@@ -67,7 +69,9 @@ impl RequestReconciler {
     async fn say<K: Request>(&self, request: &K, outcome: &Outcome, reason: &str, message: String) {
         let troubled = matches!(
             outcome,
-            Outcome::Refused { .. } | Outcome::Protected | Outcome::Provider(State::Failed { .. } | State::Simulated(_))
+            Outcome::Refused { .. }
+                | Outcome::Protected
+                | Outcome::Provider(State::Failed { .. } | State::Simulated(_))
         );
         let action = if request.meta().deletion_timestamp.is_some() { "Delete" } else { "Provide" };
         if troubled {
@@ -107,13 +111,23 @@ fn findings(outcome: &Outcome, written: &[Condition]) -> Vec<Finding> {
             findings.push(Finding::new(TEAM_ISOLATED, false, "WaitingForTeam", message.clone()));
         }
         Outcome::Provider(_) if known(TEAM_ISOLATED) => {
-            findings.push(Finding::new(TEAM_ISOLATED, true, "TeamIsolated", "the namespace's team is isolated"));
+            findings.push(Finding::new(
+                TEAM_ISOLATED,
+                true,
+                "TeamIsolated",
+                "the namespace's team is isolated",
+            ));
         }
         _ => {}
     }
     match outcome {
         Outcome::Provider(State::Simulated(_)) => {
-            findings.push(Finding::new(SIMULATED, true, "SimulatedNode", "the pod is on a node that runs nothing"));
+            findings.push(Finding::new(
+                SIMULATED,
+                true,
+                "SimulatedNode",
+                "the pod is on a node that runs nothing",
+            ));
         }
         Outcome::Provider(State::Ready(_) | State::Creating(_)) if known(SIMULATED) => {
             findings.push(Finding::new(SIMULATED, false, "RealNode", "the pod is not on a simulated node"));
@@ -139,7 +153,9 @@ fn stated(happened: &Happened) -> Finding {
     match happened {
         Happened::Ready(_) => Finding::new(ANNOUNCED, true, "Ready", "this generation was ready"),
         Happened::Failed { reason, message } => Finding::new(FAILED, true, reason.as_str(), message.as_str()),
-        Happened::Deleted { .. } => Finding::new(DELETED, true, "Deleted", "nothing is left but what was kept"),
+        Happened::Deleted { .. } => {
+            Finding::new(DELETED, true, "Deleted", "nothing is left but what was kept")
+        }
     }
 }
 

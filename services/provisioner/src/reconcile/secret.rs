@@ -40,9 +40,11 @@ impl RequestReconciler {
             Ok(_) => Ok(generated),
             // Made by an earlier look whose Secret the cache does not show yet, or kept from before.
             Err(error) if error.is_conflict() => {
-                let found = api.get(&wish.full_name()).await.map_err(|source| CallError::of(action(), source))?;
+                let found =
+                    api.get(&wish.full_name()).await.map_err(|source| CallError::of(action(), source))?;
                 ours(&found, action())?;
-                Ok(binding::password_of(&found).ok_or(CallError::Incomplete { action: action(), field: "data.password" })?)
+                Ok(binding::password_of(&found)
+                    .ok_or(CallError::Incomplete { action: action(), field: "data.password" })?)
             }
             Err(error) => Err(error.into()),
         }

@@ -70,11 +70,17 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherTeam { namespace, team } => {
-                write!(formatter, "namespace {namespace} belongs to team {team}; remove it from one of the two teams' spec.namespaces")
+                write!(
+                    formatter,
+                    "namespace {namespace} belongs to team {team}; remove it from one of the two teams' spec.namespaces"
+                )
             }
             Self::Foreign { namespace, made_by } => {
                 let owner = made_by.as_deref().unwrap_or("somebody outside the platform");
-                write!(formatter, "namespace {namespace} exists and was made by {owner}; choose another name in spec.namespaces, or delete that namespace")
+                write!(
+                    formatter,
+                    "namespace {namespace} exists and was made by {owner}; choose another name in spec.namespaces, or delete that namespace"
+                )
             }
             Self::Terminating { namespace } => {
                 write!(formatter, "namespace {namespace} is being deleted; it is made anew once it is gone")
@@ -84,7 +90,11 @@ impl fmt::Display for Obstacle {
 }
 
 /// What stands between `team` and its namespaces; empty when all of them are its own or free.
-pub fn obstacles(team: &Claimant, others: &[Claimant], existing: &BTreeMap<String, Existing>) -> Vec<Obstacle> {
+pub fn obstacles(
+    team: &Claimant,
+    others: &[Claimant],
+    existing: &BTreeMap<String, Existing>,
+) -> Vec<Obstacle> {
     let wanted = team.namespaces.iter();
     wanted.filter_map(|namespace| obstacle(team, others, namespace, existing.get(namespace))).collect()
 }
@@ -100,7 +110,9 @@ fn obstacle(
         Some(Existing { team: Some(holder), terminating, .. }) if *holder == team.team => {
             terminating.then_some(Obstacle::Terminating { namespace })
         }
-        Some(Existing { team: Some(holder), .. }) => Some(Obstacle::OtherTeam { namespace, team: holder.clone() }),
+        Some(Existing { team: Some(holder), .. }) => {
+            Some(Obstacle::OtherTeam { namespace, team: holder.clone() })
+        }
         Some(Existing { made_by, .. }) => Some(Obstacle::Foreign { namespace, made_by: made_by.clone() }),
         None => {
             let rivals = others.iter().filter(|other| {

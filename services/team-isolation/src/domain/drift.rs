@@ -8,10 +8,12 @@ use serde_json::Value;
 pub fn covers(live: &Value, desired: &Value) -> bool {
     match (desired, live) {
         (Value::Object(wanted), Value::Object(found)) if wanted.is_empty() => found.is_empty(),
-        (Value::Object(wanted), Value::Object(found)) => wanted.iter().all(|(key, value)| match found.get(key) {
-            Some(live_value) => covers(live_value, value),
-            None => is_empty(value),
-        }),
+        (Value::Object(wanted), Value::Object(found)) => {
+            wanted.iter().all(|(key, value)| match found.get(key) {
+                Some(live_value) => covers(live_value, value),
+                None => is_empty(value),
+            })
+        }
         (Value::Array(wanted), Value::Array(found)) => {
             wanted.len() == found.len() && found.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
         }

@@ -95,7 +95,9 @@ pub enum Invalid {
     #[error("spec.labels: `{0}` is written by the platform; remove it")]
     Label(String),
     /// A group or user that Kubernetes reserves.
-    #[error("spec.access.{role}: `{name}` belongs to Kubernetes; name groups and users of your identity provider")]
+    #[error(
+        "spec.access.{role}: `{name}` belongs to Kubernetes; name groups and users of your identity provider"
+    )]
     Member {
         /// The role's name.
         role: &'static str,
@@ -119,7 +121,8 @@ pub fn declare(team: &Team, environment: Environment) -> Result<DeclaredTeam, Ve
     let access = team.spec.access.clone().unwrap_or_default();
     let members = subjects(&access, &mut problems);
     let quota = quota(team, &mut problems);
-    let limits = team.spec.limit_range.as_ref().map(|spec| limits::items(spec, &mut problems)).unwrap_or_default();
+    let limits =
+        team.spec.limit_range.as_ref().map(|spec| limits::items(spec, &mut problems)).unwrap_or_default();
     let (Some(name), true) = (name, problems.is_empty()) else {
         return Err(problems);
     };
@@ -159,7 +162,8 @@ fn check_namespaces(names: &[String], problems: &mut Vec<Invalid>) {
 
 fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Vec<Invalid>) {
     let platforms = |key: &str| {
-        OWN_PLAIN_LABELS.contains(&key) || key.split_once('/').is_some_and(|(domain, _)| is_platform_domain(domain))
+        OWN_PLAIN_LABELS.contains(&key)
+            || key.split_once('/').is_some_and(|(domain, _)| is_platform_domain(domain))
     };
     problems.extend(labels.keys().filter(|key| platforms(key)).map(|key| Invalid::Label(key.clone())));
 }

@@ -56,7 +56,10 @@ impl Outcome {
             Self::Invalid(problems) => joined(problems),
             Self::Obstructed(obstacles) => joined(obstacles),
             Self::WaitingForQuota(namespaces) => {
-                format!("the API server does not enforce the quota of {} yet; rights follow then", namespaces.join(", "))
+                format!(
+                    "the API server does not enforce the quota of {} yet; rights follow then",
+                    namespaces.join(", ")
+                )
             }
             Self::LeftoverInUse(contents) => {
                 format!("{contents}; it left spec.namespaces and is removed once it is empty")
@@ -129,7 +132,9 @@ pub struct InForce {
 
 /// Adds up the quota of several namespaces, key by key. An amount that cannot be read counts as
 /// nothing: it came from the API server, which writes none such.
-pub fn total_quota<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, mlp_crds::Amount> {
+pub fn total_quota<'a>(
+    parts: impl Iterator<Item = (&'a str, &'a str)>,
+) -> BTreeMap<String, mlp_crds::Amount> {
     let mut sums: BTreeMap<String, super::quantity::Quantity> = BTreeMap::new();
     for (key, amount) in parts {
         let Ok(amount) = super::quantity::Quantity::parse(amount) else { continue };

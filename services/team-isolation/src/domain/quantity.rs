@@ -52,7 +52,8 @@ impl Quantity {
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let not_a_number = || QuantityError::NotANumber(text.to_owned());
         if let Some(positive) = text.strip_prefix('-') {
-            let negative = Self::parse(positive).map_or_else(|_| not_a_number(), |_| QuantityError::Negative(text.to_owned()));
+            let negative = Self::parse(positive)
+                .map_or_else(|_| not_a_number(), |_| QuantityError::Negative(text.to_owned()));
             return Err(negative);
         }
         let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -74,7 +74,19 @@ fn view() -> Vec<PolicyRule> {
 /// What everybody in a team may read and nobody in it may write.
 fn platform_owned() -> Vec<PolicyRule> {
     vec![
-        rule("", &["endpoints", "events", "limitranges", "pods/log", "replicationcontrollers", "resourcequotas", "serviceaccounts"], &READ),
+        rule(
+            "",
+            &[
+                "endpoints",
+                "events",
+                "limitranges",
+                "pods/log",
+                "replicationcontrollers",
+                "resourcequotas",
+                "serviceaccounts",
+            ],
+            &READ,
+        ),
         rule("discovery.k8s.io", &["endpointslices"], &READ),
         rule("events.k8s.io", &["events"], &READ),
         rule("networking.k8s.io", &["networkpolicies"], &READ),
@@ -101,7 +113,9 @@ mod tests {
             texts.as_ref().is_some_and(|texts| texts.iter().any(|text| text == wanted || text == "*"))
         };
         rules(role).iter().any(|rule| {
-            holds(&rule.api_groups, group) && holds(&rule.resources, resource) && rule.verbs.iter().any(|v| v == verb || v == "*")
+            holds(&rule.api_groups, group)
+                && holds(&rule.resources, resource)
+                && rule.verbs.iter().any(|v| v == verb || v == "*")
         })
     }
 
@@ -119,7 +133,16 @@ mod tests {
         ];
         for role in Role::ALL {
             for (group, resource) in guarded {
-                for verb in ["create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate"] {
+                for verb in [
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "deletecollection",
+                    "bind",
+                    "escalate",
+                    "impersonate",
+                ] {
                     assert!(!allows(role, group, resource, verb), "{role:?} may {verb} {resource}");
                 }
             }

@@ -35,7 +35,9 @@ impl Handler for WakeTeam {
             Ok(Seen::Reconciled) => Ok(Handled::Done),
             Ok(Seen::Absent) => Ok(Handled::Ignored),
             // The look itself is repeated by the controller; the message has done its part.
-            Err(failure) if matches!(failure.class(), Class::Waiting(_) | Class::Terminal) => Ok(Handled::Done),
+            Err(failure) if matches!(failure.class(), Class::Waiting(_) | Class::Terminal) => {
+                Ok(Handled::Done)
+            }
             Err(failure) => Err(failure),
         }
     }

@@ -12,7 +12,9 @@ use crate::domain::outcome::{Happened, InForce};
 /// The fact that something happened to `team`, ready to be recorded.
 pub fn draft(happened: Happened, team: &Team, in_force: &InForce, environment: Environment) -> FactDraft {
     let (name, message_type, data) = match happened {
-        Happened::Declared => ("team-declared", type_name::<proto::TeamDeclared>(), encoded(&convert::declared(team))),
+        Happened::Declared => {
+            ("team-declared", type_name::<proto::TeamDeclared>(), encoded(&convert::declared(team)))
+        }
         Happened::Isolated => {
             let message = convert::isolated(team, in_force, environment);
             ("team-isolated", type_name::<proto::TeamIsolated>(), encoded(&message))

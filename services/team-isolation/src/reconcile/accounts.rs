@@ -104,7 +104,11 @@ pub struct AccountReconciler {
 
 impl AccountReconciler {
     /// Adds the watch of our Secrets to `controller`.
-    pub fn new(controller: Controller<Team>, client: &kube::Client, accounts: Accounts) -> (Controller<Team>, Self) {
+    pub fn new(
+        controller: Controller<Team>,
+        client: &kube::Client,
+        accounts: Accounts,
+    ) -> (Controller<Team>, Self) {
         let (secrets, writer) = mlp_reconcile::store();
         let selector = format!("{}={SERVICE}", labels::MANAGED_BY);
         let wakes = |secret: &KubernetesSecret| {
@@ -124,7 +128,8 @@ impl AccountReconciler {
         }
         for namespace in team.status.iter().flat_map(|status| &status.namespaces) {
             let live = self.secrets.get(&ObjectRef::new(SECRET).within(&namespace.name));
-            let written = live.as_ref().is_some_and(|live| live.annotations().get(TEAM_UID) == Some(&account.uid));
+            let written =
+                live.as_ref().is_some_and(|live| live.annotations().get(TEAM_UID) == Some(&account.uid));
             if !written {
                 let desired = self.secret(account, &namespace.name);
                 self.applier.apply_with_live(live.as_deref(), &desired).await?;
@@ -145,7 +150,9 @@ impl AccountReconciler {
             metadata: ObjectMeta {
                 name: Some(SECRET.to_owned()),
                 namespace: Some(namespace.to_owned()),
-                labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+                labels: Some(
+                    labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+                ),
                 annotations: Some([(TEAM_UID.to_owned(), account.uid.clone())].into()),
                 ..ObjectMeta::default()
             },

@@ -32,7 +32,8 @@ impl TeamReconciler {
     ) -> Result<(), Error> {
         for stage in [Stage::CutRights, Stage::Namespaces, Stage::Base, Stage::Rights, Stage::Sweep] {
             let steps = plan.stage(stage);
-            let due = steps.filter(|step| stage != Stage::Rights || !plan.waits.contains(&step.key().namespace));
+            let due =
+                steps.filter(|step| stage != Stage::Rights || !plan.waits.contains(&step.key().namespace));
             let calls = due.map(|step| self.carry_out_step(team.name.as_str(), step, observed));
             let mut calls = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_CALLS);
             let mut first_error = None;
@@ -54,10 +55,11 @@ impl TeamReconciler {
             Action::Create(Object::Namespace(namespace)) => {
                 let params = PostParams { field_manager: Some(SERVICE.to_owned()), ..PostParams::default() };
                 let created = Api::all(self.client.clone()).create(&params, namespace).await;
-                let created = created.map_err(|source| match CallError::of(format!("create {key}"), source) {
-                    error if error.is_conflict() => Error::NamespaceAppeared(key.name.clone()),
-                    error => error.into(),
-                })?;
+                let created =
+                    created.map_err(|source| match CallError::of(format!("create {key}"), source) {
+                        error if error.is_conflict() => Error::NamespaceAppeared(key.name.clone()),
+                        error => error.into(),
+                    })?;
                 self.recent.wrote(team, key, serde_json::to_value(created).unwrap_or_default());
             }
             Action::Create(object) | Action::Apply(object) => {
@@ -123,11 +125,16 @@ impl TeamReconciler {
     where
         K: Kubernetes + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let uid = live.and_then(|live| live.pointer("/metadata/uid")).and_then(Value::as_str).map(str::to_owned);
+        let uid =
+            live.and_then(|live| live.pointer("/metadata/uid")).and_then(Value::as_str).map(str::to_owned);
         let preconditions = uid.map(|uid| Preconditions { uid: Some(uid), resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         let api = Api::<K>::namespaced(self.client.clone(), &key.namespace);
-        match api.delete(&key.name, &params).await.map_err(|source| CallError::of(format!("delete {key}"), source)) {
+        match api
+            .delete(&key.name, &params)
+            .await
+            .map_err(|source| CallError::of(format!("delete {key}"), source))
+        {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }

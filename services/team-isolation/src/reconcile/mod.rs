@@ -98,7 +98,8 @@ impl TeamReconciler {
         let free: Vec<_> = claimant.namespaces.iter().filter(|name| !existing.contains_key(*name)).collect();
         let mut rivals = Vec::new();
         if !free.is_empty() {
-            let others = self.all_teams.state_filter(|other| free.iter().any(|name| observe::wants(other, name)));
+            let others =
+                self.all_teams.state_filter(|other| free.iter().any(|name| observe::wants(other, name)));
             rivals.extend(others.iter().map(|other| observe::claimant(other)));
         }
         Ok(claims::obstacles(&claimant, &rivals, &existing))
@@ -117,9 +118,10 @@ impl TeamReconciler {
     /// The facts are out and nothing is left: the Team may go, unless a fact is still waiting.
     async fn release(&self, team: &Team) -> Result<(), Error> {
         let name = team.name_any();
-        let Some(newest) = self.teams.get_opt(&name).await.map_err(|source| {
-            Error::from(mlp_reconcile::Error::of(format!("read Team {name}"), source))
-        })?
+        let Some(newest) =
+            self.teams.get_opt(&name).await.map_err(|source| {
+                Error::from(mlp_reconcile::Error::of(format!("read Team {name}"), source))
+            })?
         else {
             return Ok(());
         };

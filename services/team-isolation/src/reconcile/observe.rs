@@ -49,9 +49,10 @@ pub fn watches(controller: Controller<Team>, client: &kube::Client) -> (Controll
     let (controller, bindings) = owned(controller, client, &index, Kind::RoleBinding);
     let (incidents, writer) = mlp_reconcile::store();
     let all = Api::<Incident>::all(client.clone());
-    let controller = controller.watches_into(writer, all, watcher::Config::default(), |incident: &Incident| {
-        vec![ObjectRef::new(&incident.spec.team)]
-    });
+    let controller =
+        controller.watches_into(writer, all, watcher::Config::default(), |incident: &Incident| {
+            vec![ObjectRef::new(&incident.spec.team)]
+        });
     (controller, Caches { index, namespaces, accounts, quotas, limits, policies, roles, bindings, incidents })
 }
 
@@ -93,7 +94,8 @@ where
     let config = watcher::Config::default().labels(&format!("{}={SERVICE}", labels::MANAGED_BY));
     let (store, writer) = mlp_reconcile::store();
     let index = index.clone();
-    let wakes = move |object: &K| noted(object, kind, &index).map(|team| ObjectRef::new(&team)).into_iter().collect();
+    let wakes =
+        move |object: &K| noted(object, kind, &index).map(|team| ObjectRef::new(&team)).into_iter().collect();
     (controller.watches_into(writer, Api::all(client.clone()), config, wakes), store)
 }
 
@@ -137,7 +139,8 @@ impl TeamReconciler {
     pub(super) fn observed(&self, team: &Team) -> Observed {
         let name = team.name_any();
         let keys = self.caches.index.keys(&name).into_iter();
-        let mut live = keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
+        let mut live =
+            keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
         self.recent.overlay(&name, &mut live);
         let quotas = live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota);
         let in_force = quotas.filter_map(|(key, value)| {
@@ -149,7 +152,11 @@ impl TeamReconciler {
     }
 
     /// The namespaces of these names that exist, with their owners.
-    pub(super) async fn existing(&self, team: &Team, names: &[String]) -> Result<BTreeMap<String, Existing>, Error> {
+    pub(super) async fn existing(
+        &self,
+        team: &Team,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Existing>, Error> {
         let known = known_uids(team);
         let mut existing = BTreeMap::new();
         for name in names {
@@ -157,8 +164,13 @@ impl TeamReconciler {
             let labelled = team_label(&*namespace);
             let uid = namespace.metadata.uid.clone().unwrap_or_default();
             let is_another_teams = labelled.as_ref().is_some_and(|holder| *holder != team.name_any());
-            let managers = if is_another_teams || known.contains(&uid) { None } else { Some(self.managers(name).await?) };
-            let forged = managers.as_ref().is_some_and(|managers| !managers.iter().any(|manager| manager == SERVICE));
+            let managers = if is_another_teams || known.contains(&uid) {
+                None
+            } else {
+                Some(self.managers(name).await?)
+            };
+            let forged =
+                managers.as_ref().is_some_and(|managers| !managers.iter().any(|manager| manager == SERVICE));
             let entry = Existing {
                 uid,
                 team: labelled.filter(|_| !forged),
@@ -174,7 +186,8 @@ impl TeamReconciler {
     async fn managers(&self, name: &str) -> Result<Vec<String>, Error> {
         let api = Api::<Namespace>::all(self.client.clone());
         let found = api.get_metadata_opt(name).await;
-        let found = found.map_err(|source| mlp_reconcile::Error::of(format!("read Namespace {name}"), source))?;
+        let found =
+            found.map_err(|source| mlp_reconcile::Error::of(format!("read Namespace {name}"), source))?;
         let entries = found.map(|namespace| namespace.managed_fields().to_vec()).unwrap_or_default();
         Ok(entries.into_iter().filter_map(|entry| entry.manager).collect())
     }

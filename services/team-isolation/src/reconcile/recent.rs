@@ -123,9 +123,11 @@ mod tests {
     fn what_was_written_shows_until_the_watch_has_caught_up() {
         let recent = Recent::default();
         recent.wrote("ml", key(), object("7"));
-        for (shown, expected, lagging) in
-            [(None, Some(object("7")), true), (Some(object("5")), Some(object("7")), true), (Some(object("8")), Some(object("8")), false)]
-        {
+        for (shown, expected, lagging) in [
+            (None, Some(object("7")), true),
+            (Some(object("5")), Some(object("7")), true),
+            (Some(object("8")), Some(object("8")), false),
+        ] {
             let mut live: BTreeMap<_, _> = shown.map(|object| (key(), object)).into_iter().collect();
             recent.overlay("ml", &mut live);
             assert_eq!((live.get(&key()).cloned(), recent.is_lagging("ml")), (expected, lagging));

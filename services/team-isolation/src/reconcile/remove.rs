@@ -32,7 +32,10 @@ impl TeamReconciler {
         match self.take_away(&namespaces).await? {
             Some(contents) => {
                 let maintained = self.isolate(team).await?;
-                tracing::debug!(reason = maintained.reason(), "isolation maintained while removal is blocked");
+                tracing::debug!(
+                    reason = maintained.reason(),
+                    "isolation maintained while removal is blocked"
+                );
                 Ok(Outcome::RemovalBlocked(contents))
             }
             None => Ok(Outcome::Removing(namespaces)),
@@ -65,7 +68,8 @@ impl TeamReconciler {
     /// Deletes the namespaces, or says what is in the way.
     async fn take_away(&self, namespaces: &[String]) -> Result<Option<Contents>, Error> {
         let live: Vec<_> = namespaces.iter().filter_map(|name| self.namespace(name)).collect();
-        let standing: Vec<_> = live.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()).collect();
+        let standing: Vec<_> =
+            live.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()).collect();
         let names: Vec<_> = standing.iter().map(|namespace| namespace.name_any()).collect();
         let before = self.contents(&names).await?;
         if !before.is_empty() {
@@ -124,7 +128,9 @@ impl TeamReconciler {
         let resource = resource(blocking);
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource);
         let listed = api.list_metadata(&ListParams::default().limit(1)).await;
-        match listed.map_err(|source| CallError::of(format!("count {} in {namespace}", blocking.plural), source)) {
+        match listed
+            .map_err(|source| CallError::of(format!("count {} in {namespace}", blocking.plural), source))
+        {
             Ok(list) => {
                 let rest = list.metadata.remaining_item_count.and_then(|count| usize::try_from(count).ok());
                 Ok(list.items.len() + rest.unwrap_or_default())
@@ -152,7 +158,8 @@ impl TeamReconciler {
         let into = |namespace: &String| {
             let elsewhere = list.items.iter().filter(|item| item.namespace().as_ref() != Some(namespace));
             let target = |item: &&DynamicObject| {
-                item.data.pointer("/spec/destination/namespace").and_then(serde_json::Value::as_str) == Some(namespace.as_str())
+                item.data.pointer("/spec/destination/namespace").and_then(serde_json::Value::as_str)
+                    == Some(namespace.as_str())
             };
             (namespace.clone(), elsewhere.filter(target).count())
         };

@@ -130,7 +130,8 @@ fn total(observed: &Observed) -> Option<QuotaStatus> {
 }
 
 fn said(written: &[Condition]) -> Said {
-    let generation = |kind| conditions::find(written, kind).and_then(|condition| condition.observed_generation);
+    let generation =
+        |kind| conditions::find(written, kind).and_then(|condition| condition.observed_generation);
     Said {
         declared: generation(DECLARED),
         isolated: generation(ISOLATED),

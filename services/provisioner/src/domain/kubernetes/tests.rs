@@ -34,7 +34,8 @@ fn running(wish: &Wish, ready: bool) -> Observed {
         ..StatefulSetStatus::default()
     });
     let status = if ready { "True" } else { "False" };
-    let condition = PodCondition { type_: "Ready".to_owned(), status: status.to_owned(), ..PodCondition::default() };
+    let condition =
+        PodCondition { type_: "Ready".to_owned(), status: status.to_owned(), ..PodCondition::default() };
     let pod = Pod {
         metadata: ObjectMeta { name: Some(pod_name(wish)), ..ObjectMeta::default() },
         status: Some(PodStatus { conditions: Some(vec![condition]), ..PodStatus::default() }),
@@ -95,7 +96,8 @@ fn ready_is_said_of_a_ready_pod_on_a_real_node_alone() {
 
 #[test]
 fn a_claim_grows_and_its_template_stays() {
-    let (small, large) = (small(), database(json!({"version": "15", "databaseName": "features", "storage": "30Gi"})));
+    let (small, large) =
+        (small(), database(json!({"version": "15", "databaseName": "features", "storage": "30Gi"})));
     let mut observed = running(&small, true);
     observed.claim = Some(claim(&small, "20Gi"));
     let objects = objects(&large, &images(), &observed);

@@ -55,7 +55,10 @@ fn a_namespace_of_somebody_else_is_named_with_its_maker() {
 fn a_leaving_team_claims_nothing_new() {
     let mut leaving = claimant("a", "2026-01-01T00:00:00Z", &["shared"]);
     leaving.leaving = true;
-    assert!(obstacles(&claimant("b", "2026-01-02T00:00:00Z", &["shared"]), &[leaving], &BTreeMap::new()).is_empty());
+    assert!(
+        obstacles(&claimant("b", "2026-01-02T00:00:00Z", &["shared"]), &[leaving], &BTreeMap::new())
+            .is_empty()
+    );
 }
 
 #[test]

@@ -40,11 +40,19 @@ fn each_problem_names_its_field_and_the_remedy() {
     for (name, spec, expected) in [
         ("kube-x", json!({}), "metadata.name: `kube-x` is reserved"),
         ("ml", json!({"quota": {"requests": {"cpu": "-1"}}}), "spec.quota requests.cpu: `-1` is negative"),
-        ("ml", json!({"quota": {"limits": {"memory": "lots"}}}), "spec.quota limits.memory: `lots` is not a quantity"),
+        (
+            "ml",
+            json!({"quota": {"limits": {"memory": "lots"}}}),
+            "spec.quota limits.memory: `lots` is not a quantity",
+        ),
         ("ml", json!({"namespaces": [{"name": "kube-system"}]}), "spec.namespaces: `kube-system` cannot be"),
         ("ml", json!({"namespaces": [{"name": "a"}, {"name": "a"}]}), "spec.namespaces: `a` is listed twice"),
         ("ml", json!({"labels": {"team": "data"}}), "spec.labels: `team` is written by the platform"),
-        ("ml", json!({"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}), "spec.labels: `pod-security"),
+        (
+            "ml",
+            json!({"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}),
+            "spec.labels: `pod-security",
+        ),
         (
             "ml",
             json!({"access": {"edit": {"groups": ["system:authenticated"]}}}),

@@ -30,7 +30,8 @@ pub fn limit_range(team: &DeclaredTeam, namespace: &str) -> Option<LimitRange> {
 pub fn items(spec: &Spec, problems: &mut Vec<Invalid>) -> Vec<LimitRangeItem> {
     let mut items = Vec::new();
     if let Some(pod) = &spec.pod {
-        let (min, max) = (cpu_memory("pod.min", &pod.min, problems), cpu_memory("pod.max", &pod.max, problems));
+        let (min, max) =
+            (cpu_memory("pod.min", &pod.min, problems), cpu_memory("pod.max", &pod.max, problems));
         ordered("pod", &[("min", &min), ("max", &max)], problems);
         items.push(item("Pod", min, BTreeMap::new(), BTreeMap::new(), max));
     }
@@ -84,7 +85,9 @@ fn ordered(path: &str, bounds: &[(&str, &Amounts)], problems: &mut Vec<Invalid>)
     for (index, (low_name, lows)) in bounds.iter().enumerate() {
         for (high_name, highs) in bounds.iter().skip(index + 1) {
             for (resource, low) in lows.iter() {
-                let Some(high) = highs.get(resource).filter(|high| high.nano() < low.nano()) else { continue };
+                let Some(high) = highs.get(resource).filter(|high| high.nano() < low.nano()) else {
+                    continue;
+                };
                 problems.push(Invalid::Limit {
                     field: format!("{path}.{high_name}.{resource}"),
                     problem: format!("{high} is below {low_name} {low}; raise it or lower {low_name}"),

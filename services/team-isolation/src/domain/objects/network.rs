@@ -4,8 +4,8 @@
 //! enforces NetworkPolicy; this service cannot see whether it does.
 
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -49,7 +49,8 @@ fn ingress(team: &DeclaredTeam, spec: &Spec) -> Vec<NetworkPolicyIngressRule> {
     if spec.include_defaults {
         rules.push(NetworkPolicyIngressRule { from: Some(vec![own_namespaces(team)]), ports: None });
     }
-    let listed = spec.include_defaults.then(Spec::default_ingress).into_iter().flatten().chain(spec.ingress.clone());
+    let listed =
+        spec.include_defaults.then(Spec::default_ingress).into_iter().flatten().chain(spec.ingress.clone());
     rules.extend(listed.map(|rule| NetworkPolicyIngressRule { from: peer(&rule), ports: ports(&rule) }));
     rules
 }
@@ -59,7 +60,8 @@ fn egress(team: &DeclaredTeam, spec: &Spec) -> Vec<NetworkPolicyEgressRule> {
     if spec.include_defaults {
         rules.push(NetworkPolicyEgressRule { to: Some(vec![own_namespaces(team)]), ports: None });
     }
-    let listed = spec.include_defaults.then(Spec::default_egress).into_iter().flatten().chain(spec.egress.clone());
+    let listed =
+        spec.include_defaults.then(Spec::default_egress).into_iter().flatten().chain(spec.egress.clone());
     rules.extend(listed.map(|rule| NetworkPolicyEgressRule { to: peer(&rule), ports: ports(&rule) }));
     rules
 }
@@ -87,7 +89,10 @@ fn peer(rule: &NetworkRule) -> Option<Vec<NetworkPolicyPeer>> {
     }
     if let Some(wanted) = &rule.namespace_labels {
         let selector = LabelSelector { match_labels: Some(wanted.clone()), match_expressions: None };
-        return Some(vec![NetworkPolicyPeer { namespace_selector: Some(selector), ..NetworkPolicyPeer::default() }]);
+        return Some(vec![NetworkPolicyPeer {
+            namespace_selector: Some(selector),
+            ..NetworkPolicyPeer::default()
+        }]);
     }
     let cidr = rule.cidr.clone()?;
     let block = IPBlock { cidr, except: None };

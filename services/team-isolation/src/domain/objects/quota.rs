@@ -17,7 +17,10 @@ pub const NAME: &str = "team-quota";
 /// than one plain quota would. One quota per namespace is itself part of the quota: a second one
 /// makes the API server admit too much (kubernetes#141904).
 pub fn quota(team: &DeclaredTeam, namespace: &str, index: usize, count: usize) -> ResourceQuota {
-    let shares = team.quota.iter().map(|(key, amount)| (key.clone(), Quantity(amount.share(index, count).to_string())));
+    let shares = team
+        .quota
+        .iter()
+        .map(|(key, amount)| (key.clone(), Quantity(amount.share(index, count).to_string())));
     let mut hard: BTreeMap<String, Quantity> = shares.collect();
     hard.insert("resourcequotas".to_owned(), Quantity("1".to_owned()));
     ResourceQuota {

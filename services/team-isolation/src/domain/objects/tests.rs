@@ -26,9 +26,10 @@ fn the_shares_of_several_namespaces_add_up_to_the_quota() {
     });
     let objects = of(&declared(spec));
     for (key, total) in [("requests.cpu", 20), ("requests.nvidia.com/gpu", 4), ("pods", 50)] {
-        let shares = objects.iter().filter(|object| object.key().kind == Kind::ResourceQuota).map(|quota| {
-            quota.json()["spec"]["hard"][key].as_str().unwrap().parse::<i64>().unwrap()
-        });
+        let shares = objects
+            .iter()
+            .filter(|object| object.key().kind == Kind::ResourceQuota)
+            .map(|quota| quota.json()["spec"]["hard"][key].as_str().unwrap().parse::<i64>().unwrap());
         assert_eq!(shares.sum::<i64>(), total, "{key}");
     }
 }
@@ -66,7 +67,9 @@ fn policy_that_is_off_leaves_no_policy() {
 #[test]
 fn the_teams_labels_cannot_displace_the_platforms() {
     let namespace = find(&of(&declared(json!({"labels": {"tier": "gold"}}))), Kind::Namespace, "ml-team");
-    for (key, value) in [("tier", "gold"), ("team", "ml"), ("mlplatform.dev/team", "ml"), ("environment", "local")] {
+    for (key, value) in
+        [("tier", "gold"), ("team", "ml"), ("mlplatform.dev/team", "ml"), ("environment", "local")]
+    {
         assert_eq!(namespace["metadata"]["labels"][key], json!(value));
     }
 }
@@ -82,7 +85,10 @@ fn a_quota_is_in_force_when_the_api_server_compares_with_it() {
     live.status = Some(status(hard.clone(), hard));
     assert!(quota::in_force(&live));
     if let Some(hard) = live.spec.as_mut().and_then(|spec| spec.hard.as_mut()) {
-        hard.insert("pods".to_owned(), k8s_openapi::apimachinery::pkg::api::resource::Quantity("9".to_owned()));
+        hard.insert(
+            "pods".to_owned(),
+            k8s_openapi::apimachinery::pkg::api::resource::Quantity("9".to_owned()),
+        );
     }
     assert!(!quota::in_force(&live), "a changed spec takes effect when the status follows");
 }

@@ -40,7 +40,12 @@ fn a_refused_team_states_nothing() {
 
 #[test]
 fn quota_adds_up_over_namespaces() {
-    let parts = [("requests.cpu", "10"), ("requests.cpu", "9500m"), ("requests.memory", "32Gi"), ("requests.memory", "32Gi")];
+    let parts = [
+        ("requests.cpu", "10"),
+        ("requests.cpu", "9500m"),
+        ("requests.memory", "32Gi"),
+        ("requests.memory", "32Gi"),
+    ];
     let total = total_quota(parts.into_iter());
     assert_eq!(total.get("requests.cpu").map(mlp_crds::Amount::as_str), Some("19500m"));
     assert_eq!(total.get("requests.memory").map(mlp_crds::Amount::as_str), Some("64Gi"));

@@ -116,5 +116,8 @@ fn what_somebody_changed_is_put_back_and_nothing_else() {
             live["spec"]["hard"]["requests.cpu"] = json!("999");
         }
     }
-    assert_eq!(plan(objects::of(&team), &observed).to_string(), "apply ResourceQuota ml-team/team-quota\nwait for the quota of ml-team\n");
+    assert_eq!(
+        plan(objects::of(&team), &observed).to_string(),
+        "apply ResourceQuota ml-team/team-quota\nwait for the quota of ml-team\n"
+    );
 }
