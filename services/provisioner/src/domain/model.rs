@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use kube::ResourceExt as _;
 use mlp_crds::cache::{CacheEngine, DeletionPolicy};
 use mlp_crds::database::{InstanceClass, InstanceResources};
 use mlp_crds::{Cache, Database};
@@ -164,9 +163,9 @@ impl Wish {
         let spec = &database.spec;
         Self {
             kind: Kind::Database,
-            namespace: database.namespace().unwrap_or_default(),
-            name: database.name_any(),
-            uid: database.uid().unwrap_or_default(),
+            namespace: database.metadata.namespace.clone().unwrap_or_default(),
+            name: database.metadata.name.clone().unwrap_or_default(),
+            uid: database.metadata.uid.clone().unwrap_or_default(),
             generation: database.metadata.generation.unwrap_or_default(),
             environment,
             engine: Engine::Postgres,
@@ -190,9 +189,9 @@ impl Wish {
         let spec = &cache.spec;
         Self {
             kind: Kind::Cache,
-            namespace: cache.namespace().unwrap_or_default(),
-            name: cache.name_any(),
-            uid: cache.uid().unwrap_or_default(),
+            namespace: cache.metadata.namespace.clone().unwrap_or_default(),
+            name: cache.metadata.name.clone().unwrap_or_default(),
+            uid: cache.metadata.uid.clone().unwrap_or_default(),
             generation: cache.metadata.generation.unwrap_or_default(),
             environment,
             engine: match spec.engine {
