@@ -117,7 +117,7 @@ pub(super) const RUNGS: &[Rung] = &[
     Rung {
         name: "tiltfile",
         finds: "a Tiltfile that declares other resources than it should",
-        needs: Needs::Toolchain,
+        needs: Needs::Nothing,
         commands: &[&["go", "test", "-C", "tests/tiltfile", "-v", "-count=1", "./..."]],
     },
     Rung {
