@@ -50,9 +50,11 @@ const fn event(
 
 // Who reads what is also in `deploy/streams/consumers.yaml`; a test compares. Each fact names
 // something to look at, and what to do is found by looking.
-const TEAM_READERS: &[&str] = &["provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
-const PROVISION_READERS: &[&str] = &["gitops-sync", "cost-attribution", "health-monitor"];
-const DELETION_READERS: &[&str] = &["team-isolation", "gitops-sync", "cost-attribution", "health-monitor"];
+const DECLARATION_READERS: &[&str] = &["gitops-sync", "health-monitor"];
+const ISOLATION_READERS: &[&str] = &["provisioner", "gitops-sync", "cost-attribution", "health-monitor"];
+const REMOVAL_READERS: &[&str] = &["gitops-sync", "cost-attribution", "health-monitor"];
+const PROVISION_READERS: &[&str] = &["gitops-sync", "health-monitor"];
+const DELETION_READERS: &[&str] = &["team-isolation", "gitops-sync", "health-monitor"];
 const GITOPS_READERS: &[&str] = &["health-monitor"];
 const COST_READERS: &[&str] = &[];
 const HEALTH_READERS: &[&str] = &[];
@@ -63,19 +65,19 @@ pub const EVENTS: &[EventSpec] = &[
     event(
         ("team", "team-declared", "mlp.team.events.v1.TeamDeclared"),
         "Team",
-        TEAM_READERS,
+        DECLARATION_READERS,
         "A team was declared, or its declaration changed; nothing is in force yet.",
     ),
     event(
         ("team", "team-isolated", "mlp.team.events.v1.TeamIsolated"),
         "Team",
-        TEAM_READERS,
+        ISOLATION_READERS,
         "The team's namespaces exist; quota, limits, rights and network policy are in force.",
     ),
     event(
         ("team", "team-removed", "mlp.team.events.v1.TeamRemoved"),
         "Team",
-        TEAM_READERS,
+        REMOVAL_READERS,
         "The team is gone and so is what the platform made for it.",
     ),
     event(

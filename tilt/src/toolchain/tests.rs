@@ -1,8 +1,7 @@
-//! The pins agree with the Go modules, and a tool can be built and run.
+//! The pins agree with the Go modules, and what hinders a build is said.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use super::*;
 
@@ -30,28 +29,6 @@ fn every_pin_is_what_its_go_mod_requires() {
             tool.package
         );
     }
-}
-
-#[tokio::test]
-async fn a_missing_tool_is_built_once_and_prints_its_pinned_version() {
-    let cache = tempfile::tempdir().unwrap();
-    let path = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
-    let places = Places { cache: cache.path().into(), path, ..Places::default() };
-    // Only Go is wanted from PATH, where the server itself may be as well.
-    let go = places.go().expect("tests of the toolchain need Go on PATH: https://go.dev/dl");
-    std::os::unix::fs::symlink(go, cache.path().join("go")).unwrap();
-    let places = Places { path: vec![cache.path().into()], ..places };
-    let toolchain = Toolchain::with_places(places, modules());
-    let quiet = Progress::quiet();
-    let (first, second) = tokio::join!(
-        toolchain.find_or_build(&pins::NATS_SERVER, &quiet),
-        toolchain.find_or_build(&pins::NATS_SERVER, &quiet)
-    );
-    let binary = first.unwrap();
-    assert_eq!(binary, second.unwrap());
-    let output = Command::new(&binary).arg("--version").output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains(pins::NATS_SERVER.version));
-    assert_eq!(toolchain.find(&pins::NATS_SERVER), Some(Found::Cache(binary)));
 }
 
 /// Asks for etcd where `go` (a script, if any) is the only program; gives the error's line.

@@ -16,6 +16,9 @@ pub const TERMINATING_DELAY: Duration = Duration::from_secs(5);
 /// How long to wait for room in a quota.
 pub const QUOTA_DELAY: Duration = Duration::from_secs(30);
 
+/// Reason of a write that named a version which is not the newest.
+pub const CONFLICT: &str = "Conflict";
+
 /// Why a call to the API server had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -154,7 +157,7 @@ pub fn classify_status(status: &Status) -> (Class, &'static str) {
         408 => (Class::Transient, "Timeout"),
         409 if status.reason == "AlreadyExists" => (Class::Transient, "AlreadyExists"),
         409 if has_cause(status, "FieldManagerConflict") => (Class::Transient, "FieldManagerConflict"),
-        409 => (Class::Transient, "Conflict"),
+        409 => (Class::Transient, CONFLICT),
         410 => (Class::Transient, "Expired"),
         // Our fence against an object that was deleted and made again meanwhile.
         422 if field_of(status).as_deref() == Some("metadata.uid") => (Class::Transient, "Recreated"),

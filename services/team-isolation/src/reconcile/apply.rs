@@ -5,12 +5,14 @@
 
 use futures::StreamExt as _;
 use futures::stream;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
 use mlp_reconcile::Error as CallError;
 use mlp_reconcile::controller::Object as Kubernetes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::TeamReconciler;
 use crate::domain::SERVICE;
@@ -54,12 +56,13 @@ impl TeamReconciler {
         match &step.action {
             Action::Create(Object::Namespace(namespace)) => {
                 let params = PostParams { field_manager: Some(SERVICE.to_owned()), ..PostParams::default() };
-                let created = Api::all(self.client.clone()).create(&params, namespace).await;
+                let created = Api::<Namespace>::all(self.client.clone()).create(&params, namespace).await;
                 let created =
                     created.map_err(|source| match CallError::of(format!("create {key}"), source) {
                         error if error.is_conflict() => Error::NamespaceAppeared(key.name.clone()),
                         error => error.into(),
                     })?;
+                self.made.add(team, created.metadata.uid.clone().unwrap_or_default());
                 self.recent.wrote(team, key, serde_json::to_value(created).unwrap_or_default());
             }
             Action::Create(object) | Action::Apply(object) => {
@@ -78,6 +81,7 @@ impl TeamReconciler {
         match object {
             Object::Namespace(namespace) => {
                 let api = Api::all(self.client.clone());
+                own_by_apply(&api, &object.key().name).await?;
                 send(&api, &object.key(), namespace, live).await
             }
             Object::ServiceAccount(desired) => send(&self.api(object), &object.key(), desired, live).await,
@@ -139,6 +143,27 @@ impl TeamReconciler {
             _ => Ok(()),
         }
     }
+}
+
+/// Makes what the create of a namespace stated a matter of apply. A create is noted as an Update of
+/// its manager, and what an Update states no apply can take back (KEP-555). Costs a write once.
+async fn own_by_apply(api: &Api<Namespace>, name: &str) -> Result<(), CallError> {
+    let action = || format!("take over the fields of Namespace {name}");
+    let found = api.get_metadata_opt(name).await.map_err(|source| CallError::of(action(), source))?;
+    let Some(live) = found else { return Ok(()) };
+    let mut entries = live.metadata.managed_fields.unwrap_or_default();
+    let ours = |entry: &ManagedFieldsEntry, operation: &str| {
+        entry.manager.as_deref() == Some(SERVICE) && entry.operation.as_deref() == Some(operation)
+    };
+    if entries.iter().any(|entry| ours(entry, "Apply")) {
+        return Ok(());
+    }
+    let Some(created) = entries.iter_mut().find(|entry| ours(entry, "Update")) else { return Ok(()) };
+    created.operation = Some("Apply".to_owned());
+    let metadata = json!({"resourceVersion": live.metadata.resource_version, "managedFields": entries});
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    let patched = api.patch_metadata(name, &PatchParams::default(), &patch).await;
+    patched.map(drop).map_err(|source| CallError::of(action(), source))
 }
 
 /// Applies one object; `live` fences against one that was deleted and made again.

@@ -27,8 +27,7 @@ use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
 pub use observe::{Caches, watches};
-pub use recent::LAG;
-use recent::{Recent, Waiting};
+use recent::{LOOK_AGAIN, Made, Recent, Waiting};
 
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
@@ -44,6 +43,7 @@ pub struct TeamReconciler {
     all_teams: Store<Team>,
     caches: Caches,
     recent: Recent,
+    made: Made,
     waiting: Waiting,
     relay: Relay,
     accounts: Option<Accounts>,
@@ -63,8 +63,8 @@ impl TeamReconciler {
     ) -> Self {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
-        let (recent, waiting) = (Recent::default(), Waiting::default());
-        Self { client, teams, all_teams, caches, recent, waiting, relay, accounts, recorder, environment }
+        let (recent, made, waiting) = (Recent::default(), Made::default(), Waiting::default());
+        Self { client, teams, all_teams, caches, recent, made, waiting, relay, accounts, recorder, environment }
     }
 
     /// Makes what is declared true, as far as it can be now.
@@ -165,13 +165,14 @@ impl Reconciler<Team> for TeamReconciler {
         match outcome {
             Outcome::Removed => self.release(&team).await.map(|()| Next::Done),
             Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) => Ok(Next::After(BLOCKED_AGAIN)),
-            _ if self.recent.is_lagging(&team.name_any()) => Ok(Next::After(LAG)),
+            _ if self.recent.is_lagging(&team.name_any()) => Ok(Next::After(LOOK_AGAIN)),
             _ => Ok(Next::Done),
         }
     }
 
     async fn absent(&self, key: &mlp_reconcile::ObjectRef<Team>) -> Result<(), Error> {
         self.recent.forget(&key.name);
+        self.made.forget(&key.name);
         self.waiting.stops(&key.name);
         Ok(())
     }

@@ -157,7 +157,8 @@ impl TeamReconciler {
         team: &Team,
         names: &[String],
     ) -> Result<BTreeMap<String, Existing>, Error> {
-        let known = known_uids(team);
+        let mut known = known_uids(team);
+        known.extend(self.made.uids(&team.name_any()));
         let mut existing = BTreeMap::new();
         for name in names {
             let Some(namespace) = self.caches.namespaces.get(&ObjectRef::new(name)) else { continue };
@@ -239,7 +240,8 @@ fn json<K: Kubernetes<DynamicType = ()>>(maybe_object: Option<Arc<K>>, team: &st
     serde_json::to_value(&*object).ok()
 }
 
-fn known_uids(team: &Team) -> BTreeSet<String> {
+/// uids of the namespaces that the team's status names.
+pub(super) fn known_uids(team: &Team) -> BTreeSet<String> {
     let recorded = team.status.iter().flat_map(|status| &status.namespaces);
     recorded.map(|namespace| namespace.uid.clone()).collect()
 }

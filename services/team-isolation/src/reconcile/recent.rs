@@ -3,7 +3,7 @@
 //! Without it the first watch event of a plan would start a look that misses the rest and writes it
 //! again. An entry is trusted for [`LAG`] at most: after that the cache is right, whatever it shows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,12 @@ use serde_json::Value;
 
 use crate::domain::objects::Key;
 
-/// How far the watch may be behind. Bounds how late a change that somebody makes right after our
-/// own write is repaired.
-pub const LAG: Duration = Duration::from_secs(2);
+/// How far the watch may be behind before it is believed all the same; some seconds under a burst of
+/// teams. What it shows earlier is believed earlier, so this bounds only how late a deletion is met
+/// that came before the watch had shown the object at all.
+pub const LAG: Duration = Duration::from_secs(10);
+/// How long after a look the next one comes, while something written is not shown yet.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Objects that were just written, by team.
 #[derive(Default)]
@@ -32,6 +35,29 @@ impl Waiting {
 
     /// The team waits no longer.
     pub(super) fn stops(&self, team: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(team);
+    }
+}
+
+/// uids of namespaces that this process made for a team: whose they are need not be asked.
+#[derive(Default)]
+pub(super) struct Made(Mutex<HashMap<String, BTreeSet<String>>>);
+
+impl Made {
+    /// Notes a namespace that was made for the team.
+    pub(super) fn add(&self, team: &str, uid: String) {
+        let mut teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        teams.entry(team.to_owned()).or_default().insert(uid);
+    }
+
+    /// The uids of the team's namespaces that were made here.
+    pub(super) fn uids(&self, team: &str) -> BTreeSet<String> {
+        let teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        teams.get(team).cloned().unwrap_or_default()
+    }
+
+    /// Forgets a team that is gone.
+    pub(super) fn forget(&self, team: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(team);
     }
 }

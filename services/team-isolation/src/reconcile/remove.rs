@@ -8,12 +8,15 @@ use futures::stream;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, ResourceExt};
 use mlp_crds::Team;
+use mlp_model::labels;
 use mlp_reconcile::Error as CallError;
 
 use super::TeamReconciler;
+use super::observe::known_uids;
+use crate::domain::SERVICE;
 use crate::domain::contents::{BLOCKING, Blocking, Contents};
 use crate::domain::outcome::Outcome;
 use crate::error::Error;
@@ -27,7 +30,11 @@ impl TeamReconciler {
     pub(super) async fn remove(&self, team: &Team) -> Result<Outcome, Error> {
         let namespaces = self.own_namespaces(team).await?;
         if namespaces.is_empty() {
-            return Ok(Outcome::Removed);
+            // The cache may not show yet what this process, or the leader before it, has made.
+            return match self.stray_namespace(team).await? {
+                None => Ok(Outcome::Removed),
+                Some(name) => Err(Error::NamespaceAppeared(name)),
+            };
         }
         match self.take_away(&namespaces).await? {
             Some(contents) => {
@@ -63,6 +70,24 @@ impl TeamReconciler {
         let existing = self.existing(team, &self.labelled_namespaces(&name)).await?;
         let ours = existing.into_iter().filter(|(_, entry)| entry.team.as_deref() == Some(name.as_str()));
         Ok(ours.map(|(namespace, _)| namespace).collect())
+    }
+
+    /// A namespace of the team that the API server knows of, whatever the cache shows.
+    async fn stray_namespace(&self, team: &Team) -> Result<Option<String>, Error> {
+        let name = team.name_any();
+        let selector = format!("{}={SERVICE},{}={name}", labels::MANAGED_BY, labels::TEAM);
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let listed = namespaces.list_metadata(&ListParams::default().labels(&selector).limit(16)).await;
+        let listed =
+            listed.map_err(|source| CallError::of(format!("list the namespaces of team {name}"), source))?;
+        let known = known_uids(team);
+        let ours = |item: &PartialObjectMeta<Namespace>| {
+            let uid = item.metadata.uid.clone().unwrap_or_default();
+            let managers = item.metadata.managed_fields.iter().flatten();
+            known.contains(&uid)
+                || managers.into_iter().any(|entry| entry.manager.as_deref() == Some(SERVICE))
+        };
+        Ok(listed.items.iter().find(|item| ours(item)).map(ResourceExt::name_any))
     }
 
     /// Deletes the namespaces, or says what is in the way.

@@ -212,6 +212,26 @@ async fn the_class_of_an_error_decides_when_it_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_refused_by_its_own_fence_is_tried_again_soon_however_often() {
+    let mut bench = Bench::start(options(), &[]);
+    for _ in 0..6 {
+        let conflict = Failure::new(Class::Transient, crate::error::CONFLICT, "as the test said".into());
+        bench.then(Act::Return(Err(conflict)));
+    }
+    bench.then(failed(Class::Transient));
+    bench.widgets.put(widget("a", "", Value::Null));
+    let (_, mut before) = bench.timed_call().await;
+    let mut delays = Vec::new();
+    for _ in 0..7 {
+        let (_, at) = bench.timed_call().await;
+        delays.push((at - before).as_millis());
+        before = at;
+    }
+    assert_eq!(delays, [500, 500, 500, 500, 500, 500, 1_000]);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_is_looked_at_again_about_once_per_resync() {
     let objects: Vec<_> = (0..20).map(|n| widget(&format!("w{n}"), "", Value::Null)).collect();
     let mut bench = Bench::start(options(), &objects);

@@ -18,7 +18,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::feed::Synced;
 use super::{Failure, KeyQueue, Next, Object, Observed, Options, Outcome, Reconciler};
 use crate::effect::Effects;
-use crate::error::chain;
+use crate::error::{CONFLICT, chain};
 use crate::fresh;
 use crate::metrics::Instruments;
 use crate::queue::{Again, Work};
@@ -29,8 +29,11 @@ const RESYNC_JITTER: f64 = 0.1;
 
 /// How long a key waits for the cache to show what this process wrote, in steps.
 const CACHE_STEP: Duration = Duration::from_millis(50);
-/// After this time the cache is taken as it is; fenced writes find out.
+/// After this time the cache is taken as it is, once; fenced writes find out.
 const CACHE_PATIENCE: Duration = Duration::from_secs(5);
+/// When a reconcile that was refused by its own fence is tried again. It is no failure that adds up:
+/// the newer object is on its way, and a wake may never come with it where only a status changed.
+const CONFLICT_DELAY: Duration = Duration::from_millis(500);
 
 /// Runs reconciles of one controller.
 pub(super) struct Worker<K: Object, R> {
@@ -72,11 +75,21 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
                     () = shutdown.cancelled() => return,
                 }
                 while let Some(work) = worker.queue.next().await {
-                    worker.work(work).await;
+                    worker.survive(work).await;
                 }
             });
         }
         workers
+    }
+
+    /// Works, and gives the key back even where that panics: a worker never dies, a key never hangs.
+    async fn survive(&self, work: Work<ObjectRef<K>>) {
+        let key = work.key.clone();
+        if AssertUnwindSafe(self.work(work)).catch_unwind().await.is_err() {
+            let failure = panicked();
+            log(&failure);
+            self.queue.finish(&key, Again::AfterBackoff, &Outcome::Failed(failure));
+        }
     }
 
     async fn work(&self, work: Work<ObjectRef<K>>) {
@@ -122,9 +135,7 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
                 return (look_again(next, resync), if present { Outcome::Done } else { Outcome::Absent });
             }
             Ok(Ok(Err(error))) => Failure::new(error.class(), error.reason(), chain(&error)),
-            Ok(Err(_panic)) => {
-                Failure::new(Class::Transient, "Panic", "the reconciler panicked; this is a bug".to_owned())
-            }
+            Ok(Err(_panic)) => panicked(),
             Err(_elapsed) => Failure::new(
                 Class::Transient,
                 "DeadlineExceeded",
@@ -133,6 +144,7 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         };
         let again = match failure.class {
             Class::Waiting(delay) => look_again(Next::After(delay), resync),
+            Class::Transient if failure.reason == CONFLICT => Again::After(CONFLICT_DELAY),
             Class::Transient => Again::AfterBackoff,
             Class::Terminal => look_again(Next::Done, resync),
         };
@@ -192,10 +204,14 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
     /// Whether the cached `object` is older than what a reconcile here wrote.
     fn is_outdated(&self, key: &ObjectRef<K>, object: &K) -> bool {
         let mut written = lock(&self.written);
-        let Some((version, at)) = written.get(key) else { return false };
-        let caught_up = fresh::version_of(object).is_none_or(|cached| cached >= *version);
-        if caught_up || at.elapsed() > CACHE_PATIENCE {
+        let Some((version, at)) = written.get_mut(key) else { return false };
+        if fresh::version_of(object).is_none_or(|cached| cached >= *version) {
             written.remove(key);
+            return false;
+        }
+        if at.elapsed() > CACHE_PATIENCE {
+            // One look, then patience begins anew: a cache that is still behind is not looked at in a loop.
+            *at = Instant::now();
             return false;
         }
         true
@@ -205,6 +221,10 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
         let factor = 1.0 + RESYNC_JITTER * (2.0 * rand::random::<f64>() - 1.0);
         self.options.resync.mul_f64(factor)
     }
+}
+
+fn panicked() -> Failure {
+    Failure::new(Class::Transient, "Panic", "the reconciler panicked; this is a bug".to_owned())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,7 +17,7 @@ const SELF_WAKE_DELAY: Duration = Duration::from_secs(1);
 
 /// What [`State::take`] found.
 pub(super) enum Taken<Key> {
-    /// A key, and whether more are in line.
+    /// A key, and whether another worker has something to look at: a key in line, or the time of one.
     Work(Work<Key>, bool),
     /// Nothing in line; the time at which the next delayed key comes up.
     Nothing(Option<Instant>),
@@ -138,7 +138,7 @@ impl<Key: Clone + Eq + Hash, Answer: Clone> State<Key, Answer> {
             let causes = std::mem::take(&mut entry.causes);
             let waited = now.saturating_duration_since(since);
             let work = Work { key, causes, failures: entry.failures, waited };
-            return Taken::Work(work, !self.ready.is_empty());
+            return Taken::Work(work, !self.ready.is_empty() || !self.delayed.is_empty());
         }
         Taken::Nothing(self.delayed.first_key_value().map(|((due, _), _)| *due))
     }

@@ -5,14 +5,13 @@ mod run;
 mod rungs;
 mod tally;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::cli;
 use crate::exit::{Failure, Outcome};
 use crate::progress::seconds;
 
-use rungs::{Needs, RUNGS, Rung};
+use rungs::{RUNGS, Rung};
 use tally::Tally;
 
 /// What one rung came to.
@@ -32,27 +31,29 @@ pub(crate) async fn test(global: &cli::Global, flags: &cli::Test) -> Outcome {
         return Ok(());
     }
     let chosen = choose(flags)?;
-    let root = run::repository_root()?;
-    let mut environment = BTreeMap::new();
-    let mut prepared = Needs::Nothing;
-    let mut platform = None;
+    let mut prepared = prepare::Prepared::new(global, run::repository_root()?);
     let mut ran = Vec::new();
+    let climbed = climb(&chosen, &mut prepared, &mut ran).await;
+    // What a failed flow needs to be understood stays: the platform's logs.
+    let whole = climbed.is_ok() && ran.iter().all(|rung| rung.succeeded);
+    let ended = prepared.end(whole).await;
+    close(&ran)?;
+    climbed.and(ended)
+}
+
+async fn climb(chosen: &[&'static Rung], prepared: &mut prepare::Prepared<'_>, ran: &mut Vec<Ran>) -> Outcome {
     for rung in chosen {
         let begun = Instant::now();
-        if rung.needs > prepared {
-            platform = prepare::prepare(rung.needs, global, &root, &mut environment).await?;
-            prepared = rung.needs;
+        for need in rung.needs {
+            prepared.prepare(*need).await?;
         }
         let preparation = begun.elapsed();
         if preparation > Duration::from_secs(1) {
             println!("-- prepared for {} in {}", rung.name, seconds(preparation));
         }
-        ran.push(run::run(rung, &root, &environment).await?);
+        ran.push(run::run(rung, prepared.root(), prepared.environment()).await?);
     }
-    if let Some(platform) = platform {
-        platform.down().await?;
-    }
-    close(&ran)
+    Ok(())
 }
 
 fn choose(flags: &cli::Test) -> Result<Vec<&'static Rung>, Failure> {
@@ -62,7 +63,7 @@ fn choose(flags: &cli::Test) -> Result<Vec<&'static Rung>, Failure> {
     }
     let wanted = |rung: &&Rung| {
         (flags.rungs.is_empty() || flags.rungs.iter().any(|name| name == rung.name))
-            && (!flags.fast || rung.needs == Needs::Nothing)
+            && (!flags.fast || rung.needs.is_empty())
     };
     Ok(RUNGS.iter().filter(wanted).collect())
 }

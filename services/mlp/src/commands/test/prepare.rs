@@ -1,12 +1,12 @@
 //! What rungs need beside cargo, set up once: tools, and at the end one whole platform.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use mlp_tilt::{Progress, Toolchain};
 use tokio::process::Command;
 
-use super::rungs::Needs;
+use super::rungs::Need;
 use crate::cli::{self, Global};
 use crate::commands::{down, env, up};
 use crate::exit::{Failure, Outcome};
@@ -15,47 +15,68 @@ use crate::platform::Platform;
 /// The version of cargo-deny that reads `.deny.toml`; a crate, so it has no `go.mod` to pin it.
 const CARGO_DENY: &str = "0.20.2";
 /// The platform of the tests, beside a person's own.
-const STATE: &str = ".mlp/test";
+const STATE: &str = ".mlp/test-platform";
 
-/// The platform that the tests run on.
-pub(super) struct TestPlatform {
-    global: Global,
+/// What has been set up so far.
+pub(super) struct Prepared<'a> {
+    global: &'a Global,
+    root: PathBuf,
+    environment: BTreeMap<String, String>,
+    needs: BTreeSet<Need>,
 }
 
-impl TestPlatform {
-    /// Stops it; its state goes too.
-    pub(super) async fn down(&self) -> Outcome {
-        down::down(&self.global, &cli::Down { wipe: true }).await
+impl<'a> Prepared<'a> {
+    /// Nothing yet, for the checkout at `root`.
+    pub(super) fn new(global: &'a Global, root: PathBuf) -> Self {
+        Self { global, root, environment: BTreeMap::new(), needs: BTreeSet::new() }
     }
-}
 
-/// Sets up what `needs` asks for; variables for the rungs' commands go to `environment`.
-pub(super) async fn prepare(
-    needs: Needs,
-    global: &Global,
-    root: &Path,
-    environment: &mut BTreeMap<String, String>,
-) -> Result<Option<TestPlatform>, Failure> {
-    if needs >= Needs::CargoDeny {
-        cargo_deny(root, environment).await?;
+    /// The checkout.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
-    if needs >= Needs::Toolchain {
-        toolchain(global).await?;
+
+    /// Variables for the rungs' commands.
+    pub(super) const fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
     }
-    if needs < Needs::Platform {
-        return Ok(None);
+
+    /// Sets up what `need` asks for, where it was not.
+    pub(super) async fn prepare(&mut self, need: Need) -> Outcome {
+        if !self.needs.insert(need) {
+            return Ok(());
+        }
+        match need {
+            Need::CargoDeny => cargo_deny(&self.root, &mut self.environment).await,
+            Need::Toolchain => toolchain(self.global).await,
+            Need::Platform => self.platform().await,
+        }
     }
-    let global = Global { state_folder: Some(root.join(STATE)) };
-    down::down(&global, &cli::Down { wipe: true }).await?;
-    let flags = cli::Up::for_tests();
-    if let Err(failure) = up::up(&global, &flags).await {
-        down::down(&global, &cli::Down { wipe: false }).await?;
-        return Err(failure);
+
+    async fn platform(&mut self) -> Outcome {
+        let global = self.platform_global();
+        down::down(&global, &cli::Down { wipe: true }).await?;
+        up::up(&global, &cli::Up::for_tests()).await?;
+        let platform = Platform::load(&global.state()?)?;
+        self.environment.extend(env::variables(&platform));
+        self.environment.insert("MLP_STATE".to_owned(), self.root.join(STATE).display().to_string());
+        Ok(())
     }
-    let platform = Platform::load(&global.state()?)?;
-    environment.extend(env::variables(&platform));
-    environment.insert("MLP_STATE".to_owned(), root.join(STATE).display().to_string());
-    Ok(Some(TestPlatform { global }))
+
+    /// Stops what was started; the platform's state goes too where everything passed.
+    pub(super) async fn end(&self, passed: bool) -> Outcome {
+        if !self.needs.contains(&Need::Platform) {
+            return Ok(());
+        }
+        if !passed {
+            eprintln!("the platform's logs are kept under {STATE} until the next run");
+        }
+        down::down(&self.platform_global(), &cli::Down { wipe: passed }).await
+    }
+
+    fn platform_global(&self) -> Global {
+        Global { state_folder: Some(self.root.join(STATE)) }
+    }
 }
 
 /// Builds every pinned tool that is not there, so that no test waits for a compiler.

@@ -12,6 +12,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mlp_model::labels;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::SERVICE;
 use super::model::DeclaredTeam;
@@ -96,6 +97,28 @@ impl Object {
         Key { kind, namespace: metadata.namespace.clone().unwrap_or_else(|| name.clone()), name }
     }
 
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Namespace(object) => &mut object.metadata,
+            Self::ServiceAccount(object) => &mut object.metadata,
+            Self::ResourceQuota(object) => &mut object.metadata,
+            Self::LimitRange(object) => &mut object.metadata,
+            Self::NetworkPolicy(object) => &mut object.metadata,
+            Self::Role(object) => &mut object.metadata,
+            Self::RoleBinding(object) => &mut object.metadata,
+        }
+    }
+
+    /// Annotated with a hash of itself: a statement that the declaration no longer makes shows as
+    /// another hash, where a comparison of what is stated would find nothing missing.
+    fn sealed(mut self) -> Self {
+        let digest = Sha256::digest(self.json().to_string());
+        let hash = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let annotations = self.metadata_mut().annotations.get_or_insert_default();
+        annotations.insert(labels::APPLIED_HASH.to_owned(), hash);
+        self
+    }
+
     /// The object as JSON, for comparison and for printing.
     pub fn json(&self) -> Value {
         let value = match self {
@@ -129,7 +152,7 @@ fn in_namespace(team: &DeclaredTeam, namespace: &str, index: usize, count: usize
     objects.extend(network::policies(team, namespace).into_iter().map(Object::NetworkPolicy));
     objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
     objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
-    objects
+    objects.into_iter().map(Object::sealed).collect()
 }
 
 /// Metadata of an object in a team's namespace.

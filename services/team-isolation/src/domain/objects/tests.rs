@@ -35,6 +35,32 @@ fn the_shares_of_several_namespaces_add_up_to_the_quota() {
 }
 
 #[test]
+fn whatever_is_no_longer_declared_is_to_be_applied_again() {
+    use crate::domain::plan::{Observed, plan};
+    let full = json!({
+        "labels": {"tier": "gold"},
+        "quota": {"requests": {"cpu": "20", "memory": "64Gi"}},
+        "limitRange": {"container": {"max": {"cpu": "2"}, "min": {"cpu": "50m"}}},
+        "networkPolicy": {"egress": [{"name": "lake", "cidr": "10.0.0.0/16", "ports": [{"port": 9000}]}]},
+    });
+    let live = of(&declared(full.clone())).into_iter().map(|object| (object.key(), object.json()));
+    let observed = Observed { live: live.collect(), quota_in_force: ["ml-team".to_owned()].into() };
+    assert!(plan(of(&declared(full.clone())), &observed).is_empty());
+    for (path, kind) in [
+        ("/labels/tier", Kind::Namespace),
+        ("/quota/requests/memory", Kind::ResourceQuota),
+        ("/limitRange/container/max", Kind::LimitRange),
+        ("/networkPolicy/egress", Kind::NetworkPolicy),
+    ] {
+        let mut less = full.clone();
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        less.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
+        let steps = plan(of(&declared(less)), &observed).steps;
+        assert!(steps.iter().any(|step| step.key().kind == kind), "{path}: {steps:?}");
+    }
+}
+
+#[test]
 fn default_deny_selects_all_pods_and_admits_nothing() {
     let objects = of(&declared(json!({})));
     let deny = find(&objects, Kind::NetworkPolicy, network::DENY);
