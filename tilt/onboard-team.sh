@@ -7,6 +7,8 @@ manifest=$(sed "s/^  name: .*/  name: $team/" deploy/examples/team-template.yaml
 if [ -n "$context" ]; then
   printf '%s\n' "$manifest" | kubectl --context "$context" apply -f -
 else
-  eval "$(cargo mlp env)"
+  # On a line of its own, so that a platform that is down ends the script here.
+  environment=$(cargo mlp env)
+  eval "$environment"
   printf '%s\n' "$manifest" | kubectl apply -f -
 fi

@@ -40,6 +40,12 @@ pub enum LayoutError {
         /// Its format.
         found: u32,
     },
+    /// The folder was not made by this code.
+    #[error("{} is no platform's state folder, and nothing in it is deleted; name one that `mlp up` made", path.display())]
+    NotState {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {}; check its owner and the free space", path.display())]
     Io {
@@ -62,6 +68,7 @@ impl Classified for LayoutError {
             Self::NoCheckout { .. } => "NoCheckout",
             Self::Corrupt { .. } => "StateCorrupt",
             Self::OtherFormat { .. } => "StateFormat",
+            Self::NotState { .. } => "NotState",
             Self::Io { .. } => "StateUnusable",
         }
     }
@@ -141,11 +148,28 @@ impl Layout {
         LayoutError::Corrupt { path: self.state.clone(), detail: detail.into() }
     }
 
+    /// Whether the folder is one that [`Layout::open`] made, damaged or not, or holds nothing at all.
+    fn is_ours(&self) -> bool {
+        let holds_checkout = self.root.starts_with(&self.state);
+        let empty = || fs::read_dir(&self.state).map_or(true, |mut entries| entries.next().is_none());
+        let marked = || self.exists() || [self.pki(), self.run()].iter().any(|folder| folder.is_dir());
+        !holds_checkout && (empty() || marked())
+    }
+
+    /// Refuses a folder that holds something else than a platform's state.
+    ///
+    /// # Errors
+    /// [`LayoutError::NotState`].
+    pub fn check_ours(&self) -> Result<(), LayoutError> {
+        if self.is_ours() { Ok(()) } else { Err(LayoutError::NotState { path: self.state.clone() }) }
+    }
+
     /// Removes the state folder and all it holds. The cache stays.
     ///
     /// # Errors
-    /// A file cannot be removed.
+    /// The folder is not one of ours, or a file cannot be removed.
     pub fn wipe(&self) -> Result<(), LayoutError> {
+        self.check_ours()?;
         match fs::remove_dir_all(&self.state) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(LayoutError::Io { action: "remove", path: self.state.clone(), source })
@@ -288,6 +312,19 @@ mod tests {
         layout.wipe().unwrap();
         assert!(!layout.state().exists());
         assert!(layout.tools().exists());
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_never_wiped() {
+        let root = tempfile::tempdir().unwrap();
+        let foreign = root.path().join("papers");
+        fs::create_dir_all(&foreign).unwrap();
+        fs::write(foreign.join("thesis"), "x").unwrap();
+        for state in [foreign.clone(), root.path().into()] {
+            let line = layout(&root).with_state(state).wipe().unwrap_err().to_string();
+            assert!(line.contains("no platform's state folder") && !line.contains('\n'), "{line}");
+        }
+        assert!(foreign.join("thesis").exists());
     }
 
     #[test]

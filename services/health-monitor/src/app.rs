@@ -70,17 +70,16 @@ async fn lead(config: Config, host: Host, bus: Bus, leadership: Leadership) -> R
         TeamHealth::new(world, writer, config.patience(), config.retention(), jiff::Timestamp::now);
     let token = leadership.token().clone();
     let topology = topology(&config)?;
-    let mut consumers = tokio::task::JoinSet::new();
-    for durable in DURABLES {
-        let (spec, bus, token) = (topology.consumer(durable)?, bus.clone(), token.clone());
+    let [team, provision, gitops] = DURABLES.map(|durable| {
+        let (topology, bus, token) = (&topology, bus.clone(), token.clone());
         let handler = WakeTeam::new(handle.clone());
-        consumers.spawn(async move { bus.consume(spec, handler, token).await });
-    }
-    teams.run(reconciler, token).await;
-    while let Some(ended) = consumers.join_next().await {
-        ended??;
-    }
-    Ok(())
+        async move { Ok::<_, BoxError>(bus.consume(topology.consumer(durable)?, handler, token).await?) }
+    });
+    let control = async {
+        teams.run(reconciler, token.clone()).await;
+        Ok(())
+    };
+    tokio::try_join!(control, team, provision, gitops).map(|_| ())
 }
 
 /// Streams and consumers as built in; the broker is one server locally and three elsewhere.

@@ -111,6 +111,9 @@ pub(crate) struct Up {
     /// Folder with ready-made binaries, looked at before KUBEBUILDER_ASSETS, PATH and the cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) assets: Option<PathBuf>,
+    /// Choose new ports instead of the remembered ones.
+    #[arg(long)]
+    pub(crate) fresh_ports: bool,
     /// Act on a cluster that is not local.
     #[arg(long)]
     pub(crate) yes: bool,
@@ -133,6 +136,7 @@ impl Up {
             environment: Environment::Local,
             nodes: None,
             assets: None,
+            fresh_ports: false,
             yes: false,
             no_examples: false,
             unsafe_no_fsync: false,

@@ -41,12 +41,23 @@ impl Failure {
 
     /// Exit code 130: Ctrl-C.
     pub(crate) fn interrupted() -> Self {
-        Self { code: 130, message: "interrupted; nothing was left running".to_owned() }
+        Self { code: 130, message: "interrupted".to_owned() }
     }
 
     /// Whether a person interrupted it.
     pub(crate) fn is_interrupt(&self) -> bool {
         self.code == 130
+    }
+
+    /// As [`Failure::while_doing`], with the exit code that the error's reason asks for.
+    pub(crate) fn of(what: &str, error: &(impl std::error::Error + mlp_model::Classified)) -> Self {
+        let code = match error.reason() {
+            "ProcessNotReady" | "NodeNotReady" => 3,
+            "GoMissing" | "GoBroken" | "GoTooOld" | "MachineUnfit" => 4,
+            "NotState" => 5,
+            _ => 1,
+        };
+        Self { code, message: format!("{what}: {}", chain(error)) }
     }
 
     /// Wraps an error with what was being done; the chain of causes is printed in full.

@@ -1,11 +1,24 @@
 //! Where the platform's folders are, from the flags that every command takes.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use mlp_tilt::Layout;
 
 use crate::cli::Global;
 use crate::exit::Failure;
+
+/// The path without `.`, `..` and doubled or trailing slashes; it need not exist.
+fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(cleaned.pop()),
+            other => cleaned.push(other),
+        }
+    }
+    cleaned
+}
 
 impl Global {
     /// The folders of the checkout around the working directory, with the state folder that was asked for.
@@ -15,7 +28,8 @@ impl Global {
         let layout =
             Layout::discover(&here).map_err(|error| Failure::while_doing("finding the checkout", &error))?;
         Ok(match &self.state_folder {
-            Some(folder) => layout.with_state(here.join(folder)),
+            // One folder has one name: kernel objects and records are called by it.
+            Some(folder) => layout.with_state(clean(&here.join(folder))),
             None => layout,
         })
     }

@@ -36,11 +36,12 @@ pub(crate) struct Surroundings {
     pub(crate) extra: Vec<(&'static str, &'static str, String)>,
 }
 
-/// Builds the services' binaries with cargo, which prints its own progress; returns their folder.
-pub(crate) async fn build(root: &Path, names: &[&str]) -> Result<PathBuf, Failure> {
+/// Builds the services' binaries with cargo, which prints its own progress; returns their folder. Always
+/// all five: for one alone cargo would choose other features of what they share, and build it anew.
+pub(crate) async fn build(root: &Path) -> Result<PathBuf, Failure> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(["build", "--quiet"]).kill_on_drop(true);
-    for name in names {
+    for name in SERVICES {
         command.args(["-p", &format!("mlp-{name}")]);
     }
     let status = command.status().await.map_err(|error| {
@@ -55,8 +56,8 @@ pub(crate) async fn build(root: &Path, names: &[&str]) -> Result<PathBuf, Failur
     folder.ok_or_else(|| Failure::failed("this binary has no folder; run it as `cargo mlp`"))
 }
 
-/// Starts one service; a running one is left alone.
-pub(crate) fn start(
+/// Starts one service. One that runs the same binary in the same surroundings is left alone.
+pub(crate) async fn start(
     name: &str,
     layout: &Layout,
     binaries: &Path,
@@ -69,19 +70,33 @@ pub(crate) fn start(
         admin: format!("http://127.0.0.1:{admin}"),
         log: layout.log(name),
     };
-    if attach(name, layout).is_some() {
-        return Ok(record);
-    }
     let spec = Spec {
         name: name.to_owned(),
         program: binaries.join(format!("mlp-{name}")),
         arguments: Vec::new(),
-        environment: variables(name, layout, ports, around),
+        environment: variables(name, layout, ports, around)
+            .into_iter()
+            .chain([built(binaries, name)])
+            .collect(),
         log: layout.log(name),
         record: Some(process_record(name, layout)),
     };
-    Process::spawn(&spec).map_err(|error| Failure::while_doing(&format!("starting {name}"), &error))?;
+    if let Some(mut process) = attach(name, layout) {
+        if process.runs_as(&spec) {
+            return Ok(record);
+        }
+        let stopped = process.stop(STOP_LIMIT).await;
+        stopped.map_err(|error| Failure::of(&format!("stopping {name}"), &error))?;
+    }
+    Process::spawn(&spec).map_err(|error| Failure::of(&format!("starting {name}"), &error))?;
     Ok(record)
+}
+
+/// When a service's binary was built, as a variable: a new build is another process.
+fn built(binaries: &Path, name: &str) -> (String, String) {
+    let modified = std::fs::metadata(binaries.join(format!("mlp-{name}"))).and_then(|file| file.modified());
+    let since = modified.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    ("MLP_BUILT".to_owned(), since.unwrap_or_default().as_nanos().to_string())
 }
 
 /// Waits until a started service says that it is ready.
@@ -158,7 +173,6 @@ fn variables(
         ("MLP_LOG_FORMAT".to_owned(), "text".to_owned()),
         // A name that stays: a service that was killed takes its own Lease back at once.
         ("MLP_INSTANCE".to_owned(), format!("{name}-0")),
-        ("MLP_DATA_DIR".to_owned(), path(layout.data(name))),
     ]);
     for (service, variable, value) in &around.extra {
         if *service == name {

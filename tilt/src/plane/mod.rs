@@ -129,7 +129,7 @@ impl Plane {
     /// # Errors
     /// A process survived even SIGKILL, or another `mlp` is at work.
     pub async fn stop(layout: &Layout, progress: &Progress) -> Result<(), PlaneError> {
-        if !layout.exists() {
+        if !layout.exists() && !layout.run().is_dir() {
             return Ok(());
         }
         let _lock = lock(layout)?;

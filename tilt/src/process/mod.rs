@@ -123,7 +123,9 @@ impl Spec {
     /// What tells two runs of the same configuration from two different ones.
     #[must_use]
     pub fn digest(&self) -> String {
-        let text = format!("{:?} {:?} {:?}", self.program, self.arguments, self.environment);
+        // PATH is that of whoever calls, who may call from another shell.
+        let environment: Vec<_> = self.environment.iter().filter(|(name, _)| *name != "PATH").collect();
+        let text = format!("{:?} {:?} {environment:?}", self.program, self.arguments);
         Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -304,6 +306,22 @@ impl Process {
         }
         true
     }
+}
+
+/// Ends every process whose record lies in `folder`, whatever its other files say: the last resort for
+/// a platform whose state is damaged.
+///
+/// # Errors
+/// A process survived even SIGKILL.
+pub async fn stop_recorded(folder: &Path, grace: Duration) -> Result<(), ProcessError> {
+    let records = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    for record in records.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let name = record.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(mut process) = Process::attach(&name, &record, Path::new("/dev/null")) {
+            process.stop(grace).await?;
+        }
+    }
+    Ok(())
 }
 
 fn ended(name: &str, log: &Path) -> ProcessError {

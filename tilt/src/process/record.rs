@@ -25,7 +25,8 @@ impl Identity {
         match fs::read_to_string(format!("/proc/{pid}/stat")) {
             Ok(stat) => {
                 let (state, started) = parse_stat(&stat)?;
-                (state != 'Z' && state != 'X').then_some(Self { pid, started })
+                let gone = matches!(state, 'Z' | 'X') && !has_other_threads(pid);
+                (!gone).then_some(Self { pid, started })
             }
             Err(_) if Path::new("/proc/self/stat").exists() => None,
             Err(_) => kill(Pid::from_raw(pid), None).is_ok().then_some(Self { pid, started: 0 }),
@@ -49,6 +50,12 @@ impl Identity {
             other => other.is_ok(),
         }
     }
+}
+
+/// Whether threads live on after their leader has ended: until the last one is gone the process still
+/// holds its files and ports.
+fn has_other_threads(pid: i32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
 /// State letter and start time from `/proc/<pid>/stat`, whose second field may hold anything.

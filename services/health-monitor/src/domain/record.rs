@@ -1,5 +1,7 @@
 //! What changed since a team's health was last stated.
 
+use std::collections::HashMap;
+
 use mlp_crds::HealthRecordStatus;
 use mlp_crds::health_record::{Health, ResourceHealth};
 use mlp_crds::incident::ResourceRef;
@@ -57,17 +59,17 @@ fn entry(judged: &Judged) -> ResourceHealth {
 
 /// The changes that have not been stated yet, in the order of the resources.
 pub fn changes(stated: &HealthRecordStatus, judged: &[Judged]) -> Vec<Change> {
-    let mut all: Vec<Change> = judged
-        .iter()
-        .filter(|judged| judged.answers)
-        .filter_map(|now| {
-            let previous = stated.resources.iter().find(|entry| entry.resource.uid == now.resource.uid);
-            let previous = previous.map(|entry| entry.health);
-            (previous != Some(now.verdict.health)).then(|| Change { now: now.clone(), previous })
-        })
-        .collect();
-    all.sort_by(|left, right| left.now.resource.cmp(&right.now.resource));
-    all
+    let before: HashMap<_, _> =
+        stated.resources.iter().map(|entry| (entry.resource.uid.as_str(), entry.health)).collect();
+    let mut all: Vec<_> = judged.iter().filter(|judged| judged.answers).collect();
+    all.sort_by(|left, right| left.resource.cmp(&right.resource));
+    // What a record has no room for would be a change for ever.
+    all.truncate(RESOURCES_MAX);
+    let changed = all.into_iter().filter_map(|now| {
+        let previous = before.get(now.resource.uid.as_str()).copied();
+        (previous != Some(now.verdict.health)).then(|| Change { now: now.clone(), previous })
+    });
+    changed.collect()
 }
 
 #[cfg(test)]
@@ -106,6 +108,17 @@ mod tests {
         };
         let rest = changes(&stated, &now);
         assert_eq!((rest.len(), rest[0].now.resource.name.as_str()), (1, "b"));
+    }
+
+    #[test]
+    fn what_a_record_has_no_room_for_is_not_stated_again_and_again() {
+        let many: Vec<_> =
+            (0..RESOURCES_MAX + 9).map(|n| judged(&format!("j{n:04}"), Health::Healthy, true)).collect();
+        let nothing = HealthRecordStatus::default();
+        assert_eq!(changes(&nothing, &many).len(), RESOURCES_MAX);
+        let stated =
+            HealthRecordStatus { resources: entries(&nothing, &many, &[]), ..HealthRecordStatus::default() };
+        assert_eq!(changes(&stated, &many), []);
     }
 
     #[test]

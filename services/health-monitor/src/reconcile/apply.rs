@@ -89,9 +89,11 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), Error> {
         let mut next = live.status.clone().unwrap_or_default();
-        let first = next.opened_at.is_none();
+        // One that was closed and is opened again under its name is a new opening.
+        let first = next.opened_at.is_none() || next.state == IncidentState::Closed;
         if first {
             next.opened_at = Some(opened.unwrap_or(now).to_string());
+            next.closed_at = None;
         }
         next.state = IncidentState::Open;
         next.observed_generation = live.metadata.generation;
@@ -154,15 +156,7 @@ impl Writer {
     pub async fn forget(&self, live: &Incident) -> Result<(), Error> {
         let api: Api<Incident> = Api::all(self.client.clone());
         let fence = Preconditions { resource_version: live.resource_version(), uid: live.uid() };
-        let params = DeleteParams { preconditions: Some(fence), ..DeleteParams::default() };
-        let name = live.name_any();
-        match api.delete(&name, &params).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(source) => {
-                Err(mlp_reconcile::Error::of(format!("delete the incident {name}"), source).into())
-            }
-        }
+        self.delete(&api, &live.name_any(), fence).await
     }
 
     /// States the team's health: the record exists, lists every resource, and carries a fact for
@@ -222,6 +216,28 @@ impl Writer {
             self.flush(StatusOutbox::of(api, SERVICE, &written)?).await?;
         }
         Ok(!held_back.is_empty())
+    }
+
+    /// Deletes the record of a team that is gone, once its facts are published.
+    pub async fn forget_record(&self, live: &HealthRecord) -> Result<(), Error> {
+        let api: Api<HealthRecord> = Api::all(self.client.clone());
+        self.flush(StatusOutbox::of(api.clone(), SERVICE, live)?).await?;
+        let fence = Preconditions { resource_version: None, uid: live.uid() };
+        self.delete(&api, &live.name_any(), fence).await
+    }
+
+    async fn delete<K: mlp_reconcile::controller::Object>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        fence: Preconditions,
+    ) -> Result<(), Error> {
+        let params = DeleteParams { preconditions: Some(fence), ..DeleteParams::default() };
+        match api.delete(name, &params).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(source) => Err(mlp_reconcile::Error::of(format!("delete {name}"), source).into()),
+        }
     }
 
     async fn write_incident(&self, live: Arc<Incident>, next: &IncidentStatus) -> Result<(), Error> {

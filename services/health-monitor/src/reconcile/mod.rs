@@ -146,6 +146,16 @@ impl TeamHealth {
         }
         Ok(open)
     }
+
+    /// Forgets closed incidents of removed teams that were kept long enough.
+    async fn forget_orphans(&self, now: Timestamp) -> Result<(), Error> {
+        for live in self.world.orphaned_incidents() {
+            if apply::is_forgettable(&live, self.retention, now) {
+                self.writer.forget(&live).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Reconciler<Team> for TeamHealth {
@@ -156,6 +166,7 @@ impl Reconciler<Team> for TeamHealth {
         let judged = self.world.judge(&team);
         let again = self.incidents(&team, &judged, now).await?;
         let live = self.world.record_of(&team.name_any());
+        self.forget_orphans(now).await?;
         let held_back = self.writer.state_health(&team, live, &judged, now).await?;
         let again = again.into_iter().chain(held_back.then_some(HELD_BACK)).min();
         Ok(again.map_or(Next::Done, Next::After))
@@ -170,6 +181,9 @@ impl Reconciler<Team> for TeamHealth {
                 Flow::derive(&live.uid().unwrap_or_default(), live.metadata.generation.unwrap_or_default());
             self.writer.close(live, "TeamRemoved", "the team is gone", now, &flow, now).await?;
         }
-        Ok(())
+        match self.world.record_of(&key.name) {
+            Some(record) => self.writer.forget_record(&record).await,
+            None => Ok(()),
+        }
     }
 }

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use mlp_crds::incident::ResourceRef;
 use mlp_crds::{Application, Cache, Database, HealthRecord, Incident, Team};
 use mlp_model::labels;
-use mlp_reconcile::Store;
+use mlp_reconcile::{ObjectRef, Store};
 
 use crate::domain::{Judged, Verdict, lift, rules};
 
@@ -87,7 +87,13 @@ impl World {
 
     /// The team's incidents, open and closed.
     pub fn incidents_of(&self, team: &str) -> Vec<Arc<Incident>> {
-        self.incidents.state().into_iter().filter(|incident| incident.spec.team == team).collect()
+        self.incidents.state_filter(|incident| incident.spec.team == team)
+    }
+
+    /// Closed incidents of teams that are gone: no look at their team comes upon them any more.
+    pub fn orphaned_incidents(&self) -> Vec<Arc<Incident>> {
+        let is_orphan = |incident: &Incident| self.teams.get(&ObjectRef::new(&incident.spec.team)).is_none();
+        self.incidents.state_filter(is_orphan)
     }
 
     /// The team's record.
@@ -169,6 +175,11 @@ fn argo(application: &Application) -> Verdict {
         Some("Failed" | "Error") => operation.as_ref().and_then(|operation| operation.message.as_deref()),
         _ => health.message.as_deref(),
     };
-    let since = health.last_transition_time.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    // Each failed sync is a failure of its own, however the health of the objects stands.
+    let since = match phase {
+        Some("Failed" | "Error") => operation.as_ref().and_then(|operation| operation.finished_at.as_deref()),
+        _ => health.last_transition_time.as_deref(),
+    };
+    let since = since.and_then(|time| time.parse::<Timestamp>().ok());
     rules::application(health.status.as_deref(), message, phase, since)
 }

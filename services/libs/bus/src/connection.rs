@@ -102,7 +102,8 @@ impl Bus {
             match settings.clone().connect(addresses.clone()).await {
                 Ok(client) => break client,
                 Err(source) if started.elapsed() >= options.connect_within => {
-                    let servers = options.servers.join(", ");
+                    let servers =
+                        options.servers.iter().map(|url| without_user(url)).collect::<Vec<_>>().join(", ");
                     return Err(ConnectError::Refused { servers, source: source.into() });
                 }
                 Err(error) => {
@@ -175,8 +176,19 @@ fn read_addresses(servers: &[String]) -> Result<Vec<async_nats::ServerAddr>, Con
     if servers.is_empty() {
         return Err(ConnectError::NoServer);
     }
-    let parse = |text: &str| text.trim().parse().map_err(|_| ConnectError::Address(text.to_owned()));
+    let parse = |text: &str| text.trim().parse().map_err(|_| ConnectError::Address(without_user(text)));
     servers.iter().flat_map(|servers| servers.split(',')).map(parse).collect()
+}
+
+/// A server's address as errors show it: a user and password in it are nobody's to read.
+fn without_user(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            if scheme.is_empty() { format!("***@{host}") } else { format!("{scheme}://***@{host}") }
+        }
+        None => url.to_owned(),
+    }
 }
 
 async fn settings(
@@ -220,5 +232,23 @@ fn report(event: &Event) {
         Event::ServerError(error) => warn!(%error, "the broker reports an error"),
         Event::ClientError(error) => warn!(%error, "the broker's client reports an error"),
         other => debug!(event = %other, "broker connection"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_an_error_shows_no_password() {
+        for (url, shown) in [
+            ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
+            ("nats://me:p@ss@host:4222", "nats://***@host:4222"),
+            ("me:secret@host", "***@host"),
+        ] {
+            assert_eq!(without_user(url), shown);
+        }
+        let error = read_addresses(&["nats://me:secret@:x".to_owned()]).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
     }
 }

@@ -160,11 +160,10 @@ async fn durable(bus: &Bus, spec: &ConsumerSpec, wanted: pull::Config) -> Result
 }
 
 fn consumer_config(spec: &ConsumerSpec, subjects: Vec<String>) -> pull::Config {
-    // At the server these delays run from a delivery that nobody answers; ours run from a failure.
-    let unanswered = |(index, step): (usize, &std::time::Duration)| {
-        if index == 0 { spec.ack_wait } else { (*step).max(spec.ack_wait) }
-    };
-    let backoff: Vec<_> = spec.back_off.iter().enumerate().map(unanswered).collect();
+    // At the server these delays run from a delivery that nobody answers; ours run from a failure. They
+    // are all alike: the server dates a NAK's delay back by ackWait alone and then waits for the entry
+    // of its count (nats-server 2.15, checkPending), so a longer entry would stretch every NAK by it.
+    let backoff = vec![spec.ack_wait; spec.back_off.len()];
     let limit = spec.max_deliver.saturating_mul(SERVER_LIMIT_FACTOR).max(backoff.len() as u64 + 1);
     pull::Config {
         durable_name: Some(spec.durable.clone()),

@@ -107,6 +107,13 @@ pub enum PublishError {
     },
 }
 
+impl PublishError {
+    /// Whether the fact itself is at fault, so that no attempt will ever succeed.
+    pub(crate) const fn is_the_facts_own(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::TooLarge { .. })
+    }
+}
+
 impl Classified for PublishError {
     fn class(&self) -> Class {
         match self {

@@ -28,7 +28,7 @@ pub(crate) struct Metrics {
     pub(crate) dead: Counter<u64>,
     /// Messages skipped because a newer one was handled.
     pub(crate) stale: Counter<u64>,
-    /// Messages waiting in the stream for a consumer.
+    /// Messages that a consumer has not finished: waiting in the stream, or delivered and not settled.
     pub(crate) lag: Gauge<u64>,
     /// Messages held in lanes.
     pub(crate) lane_depth: UpDownCounter<i64>,
@@ -58,7 +58,7 @@ impl Metrics {
             stale: counter("mlp.bus.stale", "Messages skipped because a newer one was handled"),
             lag: meter
                 .u64_gauge("mlp.bus.lag")
-                .with_description("Messages waiting in the stream for a consumer")
+                .with_description("Messages a consumer has not finished")
                 .with_unit("{message}")
                 .build(),
             lane_depth: meter

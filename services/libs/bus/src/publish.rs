@@ -97,6 +97,14 @@ impl Publisher {
         stored
     }
 
+    /// Notes that a fact will never be published.
+    pub(crate) fn gave_up(&self, fact: &Fact, error: &PublishError) {
+        let (id, reason) = (fact.id.as_str(), error.reason());
+        tracing::error!(id, reason, %error, subject = fact.subject, "fact given up, it cannot be published");
+        let [system, stream, _] = metrics::publisher(fact.context.stream(), "");
+        self.bus.metrics().dead.add(1, &[system, stream, opentelemetry::KeyValue::new("error.type", reason)]);
+    }
+
     /// Stores one message under an id of its own, retrying what may pass.
     pub(crate) async fn store(
         &self,

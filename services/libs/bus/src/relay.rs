@@ -26,6 +26,8 @@ impl Relay {
     /// Publishes all waiting facts in the order they were recorded; returns how many. One trim per
     /// batch; what was published before an error is trimmed too.
     ///
+    /// A fact that cannot be put on the wire at all is logged, counted as dead and trimmed.
+    ///
     /// # Errors
     /// [`RelayError`] when the store or the broker fails; the rest waits for the next flush.
     pub async fn flush<S: OutboxStore>(&self, store: &S) -> Result<usize, RelayError<S::Error>> {
@@ -45,6 +47,11 @@ impl Relay {
             for fact in &waiting {
                 match self.publisher.publish(fact).await {
                     Ok(_) => published.push(fact.id.clone()),
+                    Err(error) if error.is_the_facts_own() => {
+                        // No broker will ever take it, and it would hold back all later facts of its object.
+                        self.publisher.gave_up(fact, &error);
+                        published.push(fact.id.clone());
+                    }
                     Err(error) => {
                         failure = Some(error);
                         break;

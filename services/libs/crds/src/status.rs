@@ -7,6 +7,20 @@ use crate::{
     PriceSheetStatus, TeamStatus,
 };
 
+/// Reasons of `Ready=False` that say "not yet": somebody or something else acts first, and nothing is
+/// wrong. Who writes `Ready` on a kind of ours takes them from here, and who judges health reads them
+/// here; every other reason of `Ready=False` is a fault.
+pub const NOT_YET: [&str; 8] = [
+    "WaitingForTeam",
+    "Creating",
+    "Updating",
+    "Deleting",
+    "Deleted",
+    "WaitingForQuota",
+    "NamespaceTerminating",
+    "Removing",
+];
+
 /// The part that every status of ours has.
 pub trait CommonStatus {
     /// Conditions, one per type.

@@ -128,7 +128,9 @@ impl Default for Options {
             resync: Duration::from_secs(600),
             backoff: Backoff::default(),
             deadline: Duration::from_secs(60),
-            drain: Duration::from_secs(10),
+            // A leader that lost its Lease stops 10 s after the last renewal, its successor starts 5 s
+            // later: what still runs must have ended by then.
+            drain: Duration::from_secs(4),
             trigger: Trigger::default(),
             emit_root: None,
             writes: None,

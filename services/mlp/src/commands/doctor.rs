@@ -30,7 +30,17 @@ pub(crate) async fn doctor(global: &Global) -> Outcome {
             missing.push(program);
         }
     }
-    for (tool, found) in Toolchain::new(&layout, None).inventory() {
+    let toolchain = Toolchain::new(&layout, None);
+    match toolchain.go().await {
+        Ok(version) => line(true, "go version", &version),
+        Err(error) => {
+            line(false, "go version", &error.to_string());
+            if !missing.contains(&"go") {
+                missing.push("go");
+            }
+        }
+    }
+    for (tool, found) in toolchain.inventory() {
         match found {
             Some(found) => line(true, tool.name, &format!("{} ({})", tool.version, place(&found))),
             None => line(

@@ -16,7 +16,7 @@ pub(crate) async fn restart(global: &Global, flags: &Restart) -> Outcome {
         return Err(Failure::usage(format!("`{}` is not run by `mlp up`", flags.service)));
     };
     let steps = Steps::start();
-    let binaries = steps.run("built", services::build(layout.root(), &[name])).await?;
+    let binaries = steps.run("built", services::build(layout.root())).await?;
     steps.run("drained", services::stop(name, &layout)).await?;
     let running = Running::attach(&layout, platform.environment).await?;
     steps.run("ready", running.start_services(&binaries, &[name], None)).await

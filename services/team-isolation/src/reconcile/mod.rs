@@ -64,7 +64,19 @@ impl TeamReconciler {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
         let (recent, made, waiting) = (Recent::default(), Made::default(), Waiting::default());
-        Self { client, teams, all_teams, caches, recent, made, waiting, relay, accounts, recorder, environment }
+        Self {
+            client,
+            teams,
+            all_teams,
+            caches,
+            recent,
+            made,
+            waiting,
+            relay,
+            accounts,
+            recorder,
+            environment,
+        }
     }
 
     /// Makes what is declared true, as far as it can be now.

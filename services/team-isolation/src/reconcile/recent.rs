@@ -14,9 +14,9 @@ use crate::domain::objects::Key;
 /// How far the watch may be behind before it is believed all the same; some seconds under a burst of
 /// teams. What it shows earlier is believed earlier, so this bounds only how late a deletion is met
 /// that came before the watch had shown the object at all.
-pub const LAG: Duration = Duration::from_secs(10);
+pub(super) const LAG: Duration = Duration::from_secs(10);
 /// How long after a look the next one comes, while something written is not shown yet.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Objects that were just written, by team.
 #[derive(Default)]

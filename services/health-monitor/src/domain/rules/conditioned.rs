@@ -2,12 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use mlp_crds::status::NOT_YET;
 
 use crate::domain::{Health, Verdict};
-
-/// Reasons of `Ready=False` that say "not yet": somebody else has to act first.
-const WAITING_REASONS: [&str; 6] =
-    ["WaitingForTeam", "Provisioning", "Progressing", "Reconciling", "Deleting", "WaitingForPods"];
 
 /// The verdict on an object that says `Ready` in its conditions.
 pub fn conditioned(conditions: &[Condition], observed: Option<i64>, generation: Option<i64>) -> Verdict {
@@ -27,7 +24,7 @@ pub fn conditioned(conditions: &[Condition], observed: Option<i64>, generation: 
     }
     match ready.status.as_str() {
         "True" => said(Health::Healthy, ready),
-        "False" if WAITING_REASONS.contains(&ready.reason.as_str()) => said(Health::Progressing, ready),
+        "False" if NOT_YET.contains(&ready.reason.as_str()) => said(Health::Progressing, ready),
         "False" => said(Health::Degraded, ready),
         _ => said(Health::Unknown, ready),
     }

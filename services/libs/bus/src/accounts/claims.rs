@@ -16,7 +16,7 @@ pub struct TeamLimits {
     pub subscriptions: i64,
     /// Consumers on its stream.
     pub consumers: i64,
-    /// Bytes of its stream on disk, copies included.
+    /// Bytes of its stream on disk, copies included. The server reserves them when the stream is made.
     pub disk_bytes: i64,
     /// Largest message in bytes.
     pub payload_bytes: i64,
@@ -29,7 +29,8 @@ impl Default for TeamLimits {
             connections: 64,
             subscriptions: 1024,
             consumers: 64,
-            disk_bytes: 256 * mebibyte,
+            // A fact has less than 1 KiB; a thousand teams fit the embedded broker's store.
+            disk_bytes: 12 * mebibyte,
             payload_bytes: mebibyte,
         }
     }

@@ -18,14 +18,16 @@ use crate::{ensure, envelope};
 
 /// Delays between attempts to pull where nobody answers.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(2) };
-/// A message whose lane is full comes again after about this long.
-const LANE_FULL_DELAY: Duration = Duration::from_secs(2);
+/// A message whose lane is full comes again after about this long, longer each time: the server counts
+/// these deliveries too.
+const LANE_FULL: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 
 /// How long an inbox that is being left may still deliver.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 struct Intake<'a> {
     shared: &'a Arc<Shared>,
+    shutdown: &'a CancellationToken,
     pull: Pull,
     /// Room reserved for the open request.
     reserved: Option<OwnedSemaphorePermit>,
@@ -43,8 +45,15 @@ pub(super) async fn run(shared: &Arc<Shared>, shutdown: &CancellationToken) -> R
     let mut watch = tokio::time::interval((shared.spec.stall_after / 3).min(Duration::from_secs(10)));
     let Some(pull) = shutdown.run_until_cancelled(open(shared)).await else { return Ok(()) };
     let now = Instant::now();
-    let mut intake =
-        Intake { shared, pull, reserved: None, failures: 0, waiting_since: None, cautious_until: now };
+    let mut intake = Intake {
+        shared,
+        shutdown,
+        pull,
+        reserved: None,
+        failures: 0,
+        waiting_since: None,
+        cautious_until: now,
+    };
     loop {
         tokio::select! {
             biased;
@@ -56,6 +65,8 @@ pub(super) async fn run(shared: &Arc<Shared>, shutdown: &CancellationToken) -> R
         }
     }
     intake.finish_pull(REQUEST_TIMEOUT).await;
+    // What is not measured any more is not late: the next reader measures it anew.
+    shared.bus.metrics().lag.record(0, &shared.labels);
     Ok(())
 }
 
@@ -100,7 +111,9 @@ impl Intake<'_> {
     async fn replace_pull(&mut self) {
         self.finish_pull(LEAVE_WITHIN).await;
         self.reserved = None;
-        self.pull = open(self.shared).await;
+        if let Some(pull) = self.shutdown.run_until_cancelled(open(self.shared)).await {
+            self.pull = pull;
+        }
     }
 
     /// Unsubscribes and takes in what was sent before; what a broken connection kept comes again.
@@ -195,7 +208,8 @@ impl Intake<'_> {
             Err(_) => return Ok(()),
         };
         let info = consumer.cached_info();
-        bus.metrics().lag.record(info.num_pending, &self.shared.labels);
+        let unfinished = info.num_pending.saturating_add(info.num_ack_pending as u64);
+        bus.metrics().lag.record(unfinished, &self.shared.labels);
         let room = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX) < spec.max_ack_pending;
         let waits = info.num_pending > 0 && room && self.pull.is_open();
         let since = self.waiting_since.take().filter(|_| waits).unwrap_or_else(Instant::now);
@@ -231,7 +245,8 @@ impl Intake<'_> {
         };
         let job = Job { message, sequence, delivered, event, permit };
         if shared.lanes().depth(&key) >= (shared.spec.buffer / 4).max(1) {
-            shared.put_back(&key, &job, crate::backoff::jitter(LANE_FULL_DELAY), true).await;
+            let delay = LANE_FULL.delay(u32::try_from(delivered).unwrap_or(u32::MAX));
+            shared.put_back(&key, &job, delay, true).await;
             shared.inflight.remove(sequence);
             return;
         }
@@ -246,6 +261,7 @@ impl Intake<'_> {
         if let Some(permit) = self.reserved.as_mut().and_then(|reserved| reserved.split(1)) {
             return Some(permit);
         }
-        Arc::clone(&self.shared.buffer).acquire_owned().await.ok()
+        let free = Arc::clone(&self.shared.buffer).acquire_owned();
+        self.shutdown.run_until_cancelled(free).await?.ok()
     }
 }

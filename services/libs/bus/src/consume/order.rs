@@ -3,7 +3,7 @@
 //! Pure: the caller passes the time. Bounded by the consumer's `maxAckPending`, because each entry
 //! stands for one unacknowledged message.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Later messages come this much after the one they wait for.
@@ -14,6 +14,8 @@ const AFTER: Duration = Duration::from_millis(250);
 pub(super) struct Order<K> {
     outstanding: HashMap<K, BTreeMap<u64, Due>>,
     excused: HashMap<u64, u64>,
+    /// Messages whose handler has run in this process.
+    tried: HashSet<u64>,
     limit: usize,
 }
 
@@ -25,7 +27,7 @@ struct Due {
 
 impl<K: Clone + Eq + std::hash::Hash> Order<K> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { outstanding: HashMap::new(), excused: HashMap::new(), limit }
+        Self { outstanding: HashMap::new(), excused: HashMap::new(), tried: HashSet::new(), limit }
     }
 
     /// Notes that a message was put back for `delay`. Another instance of the consumer may get
@@ -66,9 +68,19 @@ impl<K: Clone + Eq + std::hash::Hash> Order<K> {
         delivered.saturating_sub(self.excused.get(&sequence).copied().unwrap_or(0)).max(1)
     }
 
+    /// Notes that the message's handler runs; returns whether it has run in this process before. An
+    /// earlier process' excuses are not known here, so a count alone says nothing of the handler.
+    pub(super) fn tries(&mut self, sequence: u64) -> bool {
+        if self.tried.len() >= self.limit && !self.tried.contains(&sequence) {
+            self.tried.clear();
+        }
+        !self.tried.insert(sequence)
+    }
+
     /// The message is settled for good.
     pub(super) fn settled(&mut self, sequence: u64) {
         self.excused.remove(&sequence);
+        self.tried.remove(&sequence);
     }
 }
 
@@ -110,8 +122,10 @@ mod tests {
         order.excuse(2);
         order.excuse(3);
         assert_eq!(order.excused.len(), 2);
+        assert!(!order.tries(1) && order.tries(1));
         order.settled(1);
         assert_eq!(order.attempts(1, 5), 5);
+        assert!(!order.tries(1));
         for (sequence, key) in ["a", "b", "c"].into_iter().enumerate() {
             order.put_back(key, sequence as u64, now, SECOND, SECOND);
         }

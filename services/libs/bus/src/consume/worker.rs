@@ -127,7 +127,9 @@ async fn decide<H: Handler>(shared: &Shared, handler: &H, job: &Job) -> Verdict 
         Err(malformed) => return bury(malformed.reason(), malformed.to_string()),
     };
     let attempts = shared.order().attempts(job.sequence, job.delivered);
-    if attempts > shared.spec.max_deliver.saturating_mul(2) {
+    let tried = shared.order().tries(job.sequence);
+    let ends_processes = job.delivered > shared.spec.max_deliver.saturating_mul(WAITING_FACTOR);
+    if attempts > shared.spec.max_deliver.saturating_mul(2) && (tried || ends_processes) {
         let detail =
             format!("delivered {} times without an answer; does the handler end the process?", job.delivered);
         return bury("NeverAnswered", detail);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mlp_bus::deadletter::{DeadLetter, Filter};
-use mlp_bus::{Bus, Event, Handled};
+use mlp_bus::{Bus, ConsumerSpec, Event, Handled};
 use mlp_harness::wait_until;
 use mlp_model::Class;
 
@@ -164,7 +164,9 @@ async fn waiting_is_no_failure() {
             }
         }
     };
-    let running = run(&bus, spec("reader"), waits);
+    // The long last step is for failures alone: a delay that was asked for is not stretched by it.
+    let back_off = [200, 400, 300_000].map(Duration::from_millis).to_vec();
+    let running = run(&bus, ConsumerSpec { back_off, ..spec("reader") }, waits);
     running.wait_for_effects(1).await;
     wait_settled(&server, "reader").await;
     assert_eq!(calls.load(Ordering::SeqCst), 7, "more often than maxDeliver allows failures");

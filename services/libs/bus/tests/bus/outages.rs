@@ -338,3 +338,19 @@ async fn an_outbox_waits_for_the_broker_and_then_drains_in_order() {
     assert_in_order_of("u-1", &running.effects(), 70);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_fact_that_cannot_be_published_at_all_holds_back_no_later_one() {
+    let server = server().await;
+    let bus = platform(&server).await;
+    let outbox = MemoryOutbox::default();
+    let mut facts: Vec<_> = (1..=3).map(|version| fact("u-1", version)).collect();
+    facts[1].data = vec![0; 200 * 1024];
+    *outbox.0.lock().unwrap() = facts;
+    Relay::new(bus.publisher()).flush(&outbox).await.unwrap();
+    assert!(outbox.0.lock().unwrap().is_empty());
+    let running = run(&bus, spec("reader"), done);
+    running.wait_for_effects(2).await;
+    assert_eq!(running.effects(), [("u-1".to_owned(), 1), ("u-1".to_owned(), 3)]);
+    running.stop().await;
+}

@@ -153,6 +153,12 @@ impl HostArgs {
                 return refuse(key, "zero would refuse every call; write 1 or more");
             }
         }
+        if self.instance.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return refuse(
+                "instance",
+                "empty, which reads as nobody holding the Lease; leave it out or name it",
+            );
+        }
         if self.metrics_otlp_endpoint.as_ref().is_some_and(|url| url.starts_with("https:")) {
             return refuse("metrics-otlp-endpoint", "TLS is not supported here; name a collector by http://");
         }

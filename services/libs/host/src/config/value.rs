@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-/// A length of time such as `500ms`, `10s`, `1m30s` or `2h`.
+/// A length of time such as `500ms`, `10s`, `1m30s` or `2h`; no key means anything with none at all.
 ///
 /// # Errors
 /// Text that says what to write.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    parsed.ok_or_else(|| "not a length of time; write one such as 500ms, 10s or 2m".to_owned())
+    parsed
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "not a length of time; write one such as 500ms, 10s or 2m".to_owned())
 }
 
 /// A share from 0 to 1.
@@ -39,10 +41,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_have_units_and_are_not_negative() {
+    fn lengths_of_time_have_units_and_are_more_than_nothing() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        for bad in ["", "10", "-3s", "soon"] {
+        for bad in ["", "10", "-3s", "soon", "0s", "0ms"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -128,20 +128,19 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
             }
         };
         let resync = present.then(|| self.resync());
-        let failure = match tokio::time::timeout(self.options.deadline, AssertUnwindSafe(run).catch_unwind())
-            .await
-        {
-            Ok(Ok(Ok(next))) => {
-                return (look_again(next, resync), if present { Outcome::Done } else { Outcome::Absent });
-            }
-            Ok(Ok(Err(error))) => Failure::new(error.class(), error.reason(), chain(&error)),
-            Ok(Err(_panic)) => panicked(),
-            Err(_elapsed) => Failure::new(
-                Class::Transient,
-                "DeadlineExceeded",
-                format!("the reconcile took longer than {} s", self.options.deadline.as_secs_f64()),
-            ),
-        };
+        let failure =
+            match tokio::time::timeout(self.options.deadline, AssertUnwindSafe(run).catch_unwind()).await {
+                Ok(Ok(Ok(next))) => {
+                    return (look_again(next, resync), if present { Outcome::Done } else { Outcome::Absent });
+                }
+                Ok(Ok(Err(error))) => Failure::new(error.class(), error.reason(), chain(&error)),
+                Ok(Err(_panic)) => panicked(),
+                Err(_elapsed) => Failure::new(
+                    Class::Transient,
+                    "DeadlineExceeded",
+                    format!("the reconcile took longer than {} s", self.options.deadline.as_secs_f64()),
+                ),
+            };
         let again = match failure.class {
             Class::Waiting(delay) => look_again(Next::After(delay), resync),
             Class::Transient if failure.reason == CONFLICT => Again::After(CONFLICT_DELAY),

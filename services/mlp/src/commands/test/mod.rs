@@ -41,7 +41,11 @@ pub(crate) async fn test(global: &cli::Global, flags: &cli::Test) -> Outcome {
     climbed.and(ended)
 }
 
-async fn climb(chosen: &[&'static Rung], prepared: &mut prepare::Prepared<'_>, ran: &mut Vec<Ran>) -> Outcome {
+async fn climb(
+    chosen: &[&'static Rung],
+    prepared: &mut prepare::Prepared<'_>,
+    ran: &mut Vec<Ran>,
+) -> Outcome {
     for rung in chosen {
         let begun = Instant::now();
         for need in rung.needs {

@@ -86,7 +86,7 @@ async fn toolchain(global: &Global) -> Outcome {
     for (tool, found) in toolchain.inventory() {
         if found.is_none() {
             let built = toolchain.find_or_build(&tool, &progress).await;
-            built.map_err(|error| Failure::while_doing(&format!("building {}", tool.name), &error))?;
+            built.map_err(|error| Failure::of(&format!("building {}", tool.name), &error))?;
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ const OPERATOR_USER: &str = "mlp";
 /// How the broker is to run; makes the seed at first and each user's credentials.
 pub(super) fn options(layout: &Layout) -> Result<Broker, Failure> {
     let keyring = keyring(layout)?;
-    let now = jiff::Timestamp::now().as_second();
+    let now = issued(layout)?;
     for user in SERVICES.into_iter().chain([OPERATOR_USER]) {
         let path = credentials(layout, user);
         if !path.is_file() {
@@ -49,6 +49,17 @@ pub(super) fn operator_credentials(layout: &Layout) -> PathBuf {
 /// Where the operator's seed is; team-isolation reads it to make accounts for teams.
 pub(super) fn seed_file(layout: &Layout) -> PathBuf {
     layout.pki().join("nats-operator.seed")
+}
+
+/// When the platform's keys were made: all tokens are dated so, and the broker's configuration is the
+/// same at every start.
+fn issued(layout: &Layout) -> Result<i64, Failure> {
+    let path = seed_file(layout);
+    let made = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+    let made = made.map_err(|error| Failure::while_doing(&format!("reading {}", path.display()), &error))?;
+    jiff::Timestamp::try_from(made)
+        .map(|made| made.as_second())
+        .map_err(|error| Failure::while_doing("reading the date of the broker's keys", &error))
 }
 
 fn keyring(layout: &Layout) -> Result<Keyring, Failure> {

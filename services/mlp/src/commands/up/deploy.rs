@@ -45,7 +45,7 @@ impl Deployer {
     ) -> Result<Self, Failure> {
         let find = async |tool: Tool| {
             let found = toolchain.find_or_build(&tool, &Progress::stderr()).await;
-            found.map_err(|error| Failure::while_doing(&format!("getting {}", tool.name), &error))
+            found.map_err(|error| Failure::of(&format!("getting {}", tool.name), &error))
         };
         Ok(Self { kustomize: find(KUSTOMIZE).await?, kubectl: find(KUBECTL).await?, kubeconfig, context })
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::cli::{Down, Global};
 use crate::commands::down;
 use crate::commands::status::gather;
@@ -14,29 +16,35 @@ use super::Running;
 /// How often the platform is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Stays until Ctrl-C or SIGTERM.
+/// Stays until it is told to end.
 pub(super) async fn stay(running: &Running, global: &Global) -> Outcome {
     eprintln!("\nCtrl-C stops the platform; its state stays.");
-    let watched = watch(running);
-    tokio::select! {
-        outcome = watched => outcome?,
-        _signal = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-    }
+    let outcome = tokio::select! {
+        outcome = watch(running) => outcome,
+        () = told_to_end() => Ok(()),
+    };
     eprintln!();
-    down::down(global, &Down { wipe: false }).await
+    // Whatever ended the watch: a person who called without --detach finds nothing left running.
+    outcome.and(down::down(global, &Down { wipe: false }).await)
 }
 
-async fn terminated() {
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_unavailable) => std::future::pending().await,
-    }
+/// Waits for Ctrl-C, SIGTERM or the end of the terminal.
+pub(super) async fn told_to_end() {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let told = signals.map(|kind| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_unavailable) => std::future::pending().await,
+            }
+        })
+    });
+    futures::future::select_all(told).await;
 }
 
 async fn watch(running: &Running) -> Outcome {
     let platform = running.record()?;
-    let mut shown = lines(&gather(&platform).await?);
+    let mut shown = BTreeMap::new();
     loop {
         tokio::time::sleep(INTERVAL).await;
         running.plane.trim_logs();

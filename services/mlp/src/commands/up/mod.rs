@@ -38,13 +38,14 @@ pub(crate) async fn up(global: &Global, flags: &Up) -> Outcome {
     if flags.wipe {
         down::down(global, &cli::Down { wipe: true }).await?;
     }
-    layout.open().map_err(|error| Failure::while_doing("opening the state folder", &error))?;
+    // What another call started is not this call's to stop.
+    let was_up = Platform::load(layout.state()).is_ok() && Plane::attach(&layout).await.is_ok();
+    layout.open().map_err(|error| Failure::of("opening the state folder", &error))?;
     let watchdog = if flags.detach { None } else { Some(start_watchdog()?) };
     let work = bring_up(&layout, flags, watchdog.as_ref());
-    let interrupted = tokio::signal::ctrl_c();
     let result = tokio::select! {
         result = work => result,
-        _signal = interrupted => Err(Failure::interrupted()),
+        () = foreground::told_to_end() => Err(Failure::interrupted()),
     };
     match result {
         Ok(running) if flags.detach => {
@@ -54,7 +55,9 @@ pub(crate) async fn up(global: &Global, flags: &Up) -> Outcome {
         }
         Ok(running) => foreground::stay(&running, global).await,
         Err(failure) => {
-            if failure.is_interrupt() || !flags.detach {
+            if was_up {
+                eprintln!("the platform that was up before goes on; `cargo mlp down` stops it");
+            } else if failure.is_interrupt() || !flags.detach {
                 down::down(global, &cli::Down { wipe: false }).await?;
             }
             Err(failure)
@@ -71,7 +74,7 @@ async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> R
     let steps = Steps::start();
     let toolchain = Toolchain::new(layout, flags.assets.clone());
     steps.run("toolchain ready", tools(&toolchain)).await?;
-    let binaries = steps.run("services built", services::build(layout.root(), &SERVICES)).await?;
+    let binaries = steps.run("services built", services::build(layout.root())).await?;
     let plane = steps.run("control plane ready", start_plane(layout, flags)).await?;
     let mut running = Running { layout: layout.clone(), plane, environment: flags.environment, node: None };
     running.start_node(&toolchain, flags.detach).await?;
@@ -105,7 +108,7 @@ async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> R
 async fn tools(toolchain: &Toolchain) -> Result<(), Failure> {
     for tool in FOR_PEOPLE {
         let found = toolchain.find_or_build(&tool, &Progress::stderr()).await;
-        found.map_err(|error| Failure::while_doing(&format!("getting {}", tool.name), &error))?;
+        found.map_err(|error| Failure::of(&format!("getting {}", tool.name), &error))?;
     }
     Ok(())
 }
@@ -114,15 +117,16 @@ async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
     let options = Options {
         assets: flags.assets.clone(),
         nodes: nodes(layout, flags.nodes),
-        prometheus_rules: vec![layout.root().join("deploy/observability/rules/*.yaml")],
+        prometheus_rules: vec![layout.root().join("deploy/base/telemetry/rules.yml")],
         etcd_fsync: !flags.unsafe_no_fsync,
+        fresh_ports: flags.fresh_ports,
         detach: flags.detach,
         broker: broker::options(layout)?,
         ..Options::platform()
     };
     Plane::start(layout, options, &Progress::stderr())
         .await
-        .map_err(|error| Failure::while_doing("starting the control plane", &error))
+        .map_err(|error| Failure::of("starting the control plane", &error))
 }
 
 /// What was asked for, or what this machine can do.
@@ -150,13 +154,13 @@ async fn onboard(
             Ok::<_, Failure>(wait::Expected::of(&manifests))
         })
         .await?;
-    steps.run("teams isolated", wait::until_as_asked(platform, teams)).await?;
+    steps.run("teams isolated", wait::until_as_asked(platform, &teams)).await?;
     let requests = steps
         .run("database, cache and application asked for", async {
             let manifests = examples::requests(root, &running.layout, environment, deployer).await?;
             deployer.apply(&manifests, "what the example teams ask for").await?;
-            Ok::<_, Failure>(teams.and(wait::Expected::of(&manifests)))
+            Ok::<_, Failure>(wait::Expected::of(&manifests))
         })
         .await?;
-    steps.run("all of it as asked for", wait::until_as_asked(platform, requests)).await
+    steps.run("all of it as asked for", wait::until_as_asked(platform, &requests)).await
 }

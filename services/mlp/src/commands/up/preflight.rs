@@ -60,6 +60,12 @@ pub(crate) fn check(flags: &Up, machine: &Machine) -> Result<(), Failure> {
         }
         Cluster::Embedded | Cluster::Kubeconfig => {}
     }
+    if let Some(assets) = flags.assets.as_ref().filter(|assets| !assets.is_dir()) {
+        missing.push(format!("--assets {}: there is no such folder", assets.display()));
+    }
+    if !(machine.has_program)("git") {
+        missing.push("`git`: apt-get install git; the examples are deployed from a repository".to_owned());
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -139,7 +145,9 @@ mod tests {
 
     #[test]
     fn local_needs_nothing_and_kind_names_its_tools() {
-        assert!(check(&up(&[]), &BARE).is_ok());
+        assert!(check(&up(&[]), &FULL).is_ok());
+        let failure = check(&up(&["--assets", "/nowhere"]), &BARE).unwrap_err().to_string();
+        assert!(failure.contains("`git`") && failure.contains("--assets /nowhere"), "{failure}");
         let failure = check(&up(&["--cluster", "kind"]), &BARE).unwrap_err().to_string();
         assert!(failure.contains("`docker`") && failure.contains("`kind`"), "{failure}");
     }

@@ -34,21 +34,31 @@ pub(crate) struct Running {
 impl Running {
     /// The plane that another `mlp` started.
     pub(crate) async fn attach(layout: &Layout, environment: Environment) -> Result<Self, Failure> {
-        let plane = Plane::attach(layout)
-            .await
-            .map_err(|error| Failure::while_doing("finding the control plane", &error))?;
+        let plane =
+            Plane::attach(layout).await.map_err(|error| Failure::of("finding the control plane", &error))?;
         Ok(Self { layout: layout.clone(), plane, environment, node: None })
     }
 
     /// Starts the real node where the cluster is to have one.
     pub(crate) async fn start_node(&mut self, toolchain: &Toolchain, detach: bool) -> Result<(), Failure> {
         if !self.plane.nodes().real() {
-            return Ok(());
+            return self.without_node().await;
         }
         let options = NodeOptions { detach, ..NodeOptions::default() };
         let node = RealNode::start(&self.plane, toolchain, options, &Progress::stderr()).await;
-        self.node = Some(node.map_err(|error| Failure::while_doing("starting the real node", &error))?);
+        self.node = Some(node.map_err(|error| Failure::of("starting the real node", &error))?);
         Ok(())
+    }
+
+    /// Stops the real node of an earlier `up` and takes it out of the cluster, where there was one.
+    async fn without_node(&self) -> Result<(), Failure> {
+        let quiet = Progress::quiet();
+        RealNode::stop(&self.layout, &quiet)
+            .await
+            .map_err(|error| Failure::of("stopping the real node", &error))?;
+        RealNode::forget(&self.plane.client())
+            .await
+            .map_err(|error| Failure::of("taking the real node out of the cluster", &error))
     }
 
     /// The pinned kubectl and kustomize with the administrator's kubeconfig.
@@ -94,7 +104,7 @@ impl Running {
         let ports = self.service_ports()?;
         let wanted: Vec<_> = ports.iter().filter(|(name, _, _)| names.contains(name)).collect();
         for (name, grpc, admin) in &wanted {
-            services::start(name, &self.layout, binaries, (*grpc, *admin), &around)?;
+            services::start(name, &self.layout, binaries, (*grpc, *admin), &around).await?;
             if let Some(watchdog) = watchdog {
                 services::guard(name, &self.layout, watchdog)?;
             }

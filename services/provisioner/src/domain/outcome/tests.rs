@@ -39,3 +39,21 @@ fn a_deletion_is_stated_once() {
     assert!(gone.fact(1, &Said::default()).is_some());
     assert_eq!(gone.fact(1, &Said { deleted: true, ..Said::default() }), None);
 }
+
+#[test]
+fn what_passes_by_itself_says_so_by_a_shared_reason_and_a_fault_does_not() {
+    let waits = [
+        Outcome::WaitingForTeam("ml".to_owned()),
+        Outcome::Provider(State::Creating("x".to_owned())),
+        Outcome::Provider(State::Updating(running(), "x".to_owned())),
+        Outcome::Provider(State::Deleting("x".to_owned())),
+        Outcome::Provider(State::Gone { kept: None }),
+    ];
+    for outcome in waits {
+        let reason = outcome.words().0;
+        assert!(mlp_crds::status::NOT_YET.contains(&reason), "{reason}");
+    }
+    for outcome in [failed("QuotaExceeded"), Outcome::Protected] {
+        assert!(!mlp_crds::status::NOT_YET.contains(&outcome.words().0), "{outcome:?}");
+    }
+}

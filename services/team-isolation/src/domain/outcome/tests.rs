@@ -50,3 +50,16 @@ fn quota_adds_up_over_namespaces() {
     assert_eq!(total.get("requests.cpu").map(mlp_crds::Amount::as_str), Some("19500m"));
     assert_eq!(total.get("requests.memory").map(mlp_crds::Amount::as_str), Some("64Gi"));
 }
+
+#[test]
+fn what_passes_by_itself_says_so_by_a_shared_reason_and_a_fault_does_not() {
+    let name = || vec!["ml-team".to_owned()];
+    for outcome in
+        [Outcome::WaitingForQuota(name()), Outcome::Obstructed(Vec::new()), Outcome::Removing(name())]
+    {
+        assert!(mlp_crds::status::NOT_YET.contains(&outcome.reason()), "{outcome:?}");
+    }
+    for outcome in [Outcome::Invalid(Vec::new()), Outcome::RemovalBlocked(Contents::default())] {
+        assert!(!mlp_crds::status::NOT_YET.contains(&outcome.reason()), "{outcome:?}");
+    }
+}
