@@ -82,7 +82,7 @@ impl Leader {
         store.origin(clock.now()).await?;
 
         let observer = Observer::new(client.clone(), store.clone(), clock.clone(), config.platform());
-        let listed = observer.clone();
+        let (listed, whole) = (observer.clone(), observer.clone());
         host.readiness("watches", move || match listed.missing().as_slice() {
             [] => Ok(()),
             missing => Err(format!("not listed yet: {}", missing.join(", "))),
@@ -107,7 +107,7 @@ impl Leader {
             tokio::join!(
                 sheets.run(prices, stop.clone()),
                 teams.run(team, stop.clone()),
-                closer.run(stop.clone()),
+                closer.run(stop.clone(), move || whole.missing().is_empty()),
             );
             Ok::<_, BoxError>(())
         };

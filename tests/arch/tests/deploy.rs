@@ -74,10 +74,11 @@ fn key(object: &Value) -> String {
 }
 
 /// What may differ: (part, object or its kind, path or its beginning).
-const MAY_DIFFER: [(&str, &str, &str); 27] = [
+const MAY_DIFFER: [(&str, &str, &str); 28] = [
     (".", "", "/metadata/labels/mlplatform.dev~1environment"),
     (".", "ConfigMap/mlp-system/mlp-config", "/data/MLP_ENVIRONMENT"),
     (".", "ConfigMap/mlp-system/mlp-config", "/data/AWS_"),
+    (".", "ConfigMap/mlp-system/mlp-config", "/data/MLP_AWS_"),
     (".", "ConfigMap/mlp-system/nats-config", "/data/cluster.conf"),
     (".", "Deployment/", "/spec/replicas"),
     (".", "Deployment/", "/spec/template/spec/containers/0/resources/"),

@@ -47,8 +47,9 @@ impl Closer {
     }
 
     /// Closes and publishes until `stop` is cancelled. An hour that cannot be closed stays open, is
-    /// told of, and is tried again.
-    pub async fn run(self, stop: CancellationToken) {
+    /// told of, and is tried again. None is closed while `listed` says no: the ledger may lack what
+    /// started and ended while nobody looked.
+    pub async fn run(self, stop: CancellationToken, listed: impl Fn() -> bool + Send) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -56,7 +57,9 @@ impl Closer {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = self.close_due().await {
+            if listed()
+                && let Err(error) = self.close_due().await
+            {
                 tracing::error!(reason = error.reason(), %error, "hour not closed");
             }
             publish::flush(&self.relay, &self.store).await;

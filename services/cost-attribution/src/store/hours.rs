@@ -270,11 +270,12 @@ async fn write_totals(transaction: &mut Transaction<'_, Sqlite>, closing: &Closi
 async fn write_statement(transaction: &mut Transaction<'_, Sqlite>, closed: &Closed) -> Result<(), Error> {
     const ACTION: &str = "write a statement";
     sqlx::query(
-        "INSERT INTO statements (sequence, hour, team, statement) \
-         VALUES ((SELECT COALESCE(MAX(sequence), 0) + 1 FROM statements), $1, $2, $3)",
+        "INSERT INTO statements (sequence, hour, team, uid, statement) \
+         VALUES ((SELECT COALESCE(MAX(sequence), 0) + 1 FROM statements), $1, $2, $3, $4)",
     )
     .bind(closed.hour.0)
     .bind(&closed.team)
+    .bind(&closed.uid)
     .bind(serde_json::to_string(closed).doing(ACTION)?)
     .execute(&mut **transaction)
     .await

@@ -271,3 +271,30 @@ proptest! {
         prop_assert_eq!(once, often);
     }
 }
+
+#[tokio::test]
+async fn a_team_made_anew_within_the_hour_has_its_own_statement_and_the_hour_closes() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).await;
+    seed(&store).await;
+    store.end_metering("t", HOUR / 3, 2, "e2").await.unwrap();
+    let again = Metered { uid: "t2".into(), from: HOUR / 2, ..team(1) };
+    let fact = publish::metering_started(&again, 1, String::new(), HOUR / 2);
+    store.begin_metering(&again, "e3", &fact).await.unwrap();
+    let span = Hour(0).span();
+    let ledger = store.ledger(span).await.unwrap();
+    let allocation = allocation(&ledger, span);
+    let closed = hour::close(Hour(0), &allocation, &store.metered().await.unwrap(), &ledger.with_claims);
+    let uids: Vec<_> = closed.iter().map(|closed| closed.uid.as_str()).collect();
+    assert!(uids.contains(&"t") && uids.contains(&"t2"), "{uids:?}");
+    let closing = Closing {
+        hour: Hour(0),
+        allocation: &allocation,
+        closed: &closed,
+        facts: &[],
+        now: 2 * HOUR,
+        oldest: Hour(-1),
+    };
+    assert!(store.close_hour(&closing).await.unwrap());
+    assert_eq!(store.statements(0, "ml", 10).await.unwrap().len(), 2);
+}

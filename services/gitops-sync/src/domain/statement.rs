@@ -58,7 +58,12 @@ pub fn advance(
     }
     record.health = health.or(record.health.take());
     record.failure = key;
-    record.sync = Some(if running(operation) { SyncWord::OutOfSync.as_str().into() } else { sync.status });
+    // A source that cannot be read says nothing about what is synced: back again is no new sync.
+    if running(operation) {
+        record.sync = Some(SyncWord::OutOfSync.as_str().into());
+    } else if sync.status != SyncWord::Unknown.as_str() {
+        record.sync = Some(sync.status);
+    }
     record.revision = sync.revision.or(record.revision.take());
     record.phase = operation.map(|state| state.phase.clone());
     record.observed_generation = Some(generation);
@@ -120,6 +125,8 @@ mod tests {
             (status("Synced", "r2", "Healthy", "Succeeded"), vec!["synced"]),
             (status("OutOfSync", "r2", "Healthy", "Running"), vec![]),
             (status("Synced", "r2", "Healthy", "Succeeded"), vec!["synced"]),
+            (status("Unknown", "r2", "Healthy", "Succeeded"), vec![]),
+            (status("Synced", "r2", "Healthy", "Succeeded"), vec![]),
             (status("OutOfSync", "r3", "Healthy", "Failed"), vec!["failed"]),
             (status("OutOfSync", "r4", "Healthy", "Failed"), vec!["failed"]),
             (status("Synced", "r4", "Healthy", "Succeeded"), vec!["synced"]),

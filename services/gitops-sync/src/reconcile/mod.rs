@@ -132,6 +132,10 @@ impl ApplicationReconciler {
             Ok(rendered) => rendered,
             Err(unread) => return Ok(fault(vec![unread], Some(request), poll)),
         };
+        // Reading took its time, and whose the namespace is may have been settled meanwhile.
+        if let Err(refused) = self.permission(application, &request) {
+            return Ok(fault(vec![refused], Some(request), poll));
+        }
         let mut picture = self.observe(application, &request, &rendered).await?;
         let mut outcome = Outcome {
             images: images(rendered.desired.iter().map(|desired| &desired.object)),

@@ -36,7 +36,11 @@ impl ApplicationReconciler {
         let live = self.live(&application, &[], &mut gaps).await?;
         let mut left = 0_usize;
         for (id, object) in live {
-            let options = ObjectOptions::read(&object).unwrap_or_default();
+            // Options that cannot be read may say Delete=false.
+            let Ok(options) = ObjectOptions::read(&object) else {
+                tracing::warn!(object = %id, "sync options are not readable, the object is kept");
+                continue;
+            };
             if owner(&object) != Owner::Instance(instance.clone()) || !options.delete {
                 continue;
             }

@@ -21,8 +21,11 @@ use crate::domain::identity::{Owner, owner};
 const KINDS: usize = 200;
 /// Kinds waiting to be watched.
 const WAITING: usize = 64;
-/// Pause before a watch that broke is opened again.
+/// Pause before a watch that broke is opened again, doubled up to [`LONGEST`] while it cannot be: a
+/// kind that may not be watched, or is not served any more, is asked for in vain.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Asks for watches.
 #[derive(Clone)]
@@ -79,20 +82,25 @@ impl Watcher {
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let (applications, control_namespace) = (self.applications.clone(), self.control_namespace.clone());
         async move {
-            let mut again = false;
+            let (mut again, mut pause) = (false, AGAIN);
             loop {
-                // Whatever changed while nobody watched is found by looking.
-                if again {
-                    applications.wake_all_where(|application| holds(application, &resource));
-                }
-                again = true;
-                let ended = follow(&api, |object| {
+                let mut opened = false;
+                let begun = || {
+                    // Whatever changed while nobody watched is found by looking.
+                    if again {
+                        applications.wake_all_where(|application| holds(application, &resource));
+                    }
+                    opened = true;
+                };
+                let ended = follow(&api, begun, |object| {
                     wake(&applications, &control_namespace, &resource, object);
                 });
                 if let Err(error) = ended.await {
                     tracing::debug!(kind = resource.kind, %error, "watch ended");
                 }
-                tokio::time::sleep(AGAIN).await;
+                again |= opened;
+                pause = if opened { AGAIN } else { (pause * 2).min(LONGEST) };
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -100,10 +108,12 @@ impl Watcher {
 
 async fn follow(
     api: &Api<DynamicObject>,
+    begun: impl FnOnce(),
     changed: impl Fn(&PartialObjectMeta<DynamicObject>),
 ) -> Result<(), kube::Error> {
     let list = api.list_metadata(&ListParams::default().limit(1)).await?;
     let mut version = list.metadata.resource_version.unwrap_or_default();
+    begun();
     loop {
         let stream = api.watch_metadata(&WatchParams::default(), &version).await?;
         pin_mut!(stream);

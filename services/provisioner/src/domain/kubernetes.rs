@@ -26,6 +26,10 @@ pub use pod::Images;
 /// Name of the claim template; the claim is `data-<full name>-0`.
 const DATA: &str = "data";
 
+/// Annotation of the StatefulSet with the generation of the request that it was made for: what it shows
+/// of an earlier one says nothing of this one.
+const GENERATION: &str = "mlplatform.dev/request-generation";
+
 /// What a service consists of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objects {
@@ -125,8 +129,9 @@ fn headless(wish: &Wish) -> Service {
 
 fn set(wish: &Wish, images: &Images, maybe_storage: Option<&String>) -> StatefulSet {
     let claims = maybe_storage.map(|storage| vec![claim(wish, storage)]);
+    let generation = (GENERATION.to_owned(), wish.generation.to_string());
     StatefulSet {
-        metadata: metadata(wish, wish.full_name()),
+        metadata: ObjectMeta { annotations: Some([generation].into()), ..metadata(wish, wish.full_name()) },
         spec: Some(StatefulSetSpec {
             replicas: Some(1),
             selector: LabelSelector { match_labels: Some(selector(wish)), match_expressions: None },
@@ -242,7 +247,9 @@ fn state(wish: &Wish, images: &Images, observed: &Observed) -> State {
         return State::Simulated(running);
     }
     let status = set.status.clone().unwrap_or_default();
-    let rolled_out = status.observed_generation >= set.metadata.generation
+    let stamp = set.metadata.annotations.as_ref().and_then(|all| all.get(GENERATION));
+    let rolled_out = stamp.is_some_and(|stamp| *stamp == wish.generation.to_string())
+        && status.observed_generation >= set.metadata.generation
         && status.update_revision.is_some()
         && status.current_revision == status.update_revision;
     match (is_ready(pod), rolled_out) {

@@ -11,6 +11,13 @@ pub enum Outcome {
     WaitingForTeam(String),
     /// What the provider says.
     Provider(State),
+    /// The provider cannot do it now and is asked again; nothing is wrong with the request.
+    Delayed {
+        /// CamelCase reason.
+        reason: &'static str,
+        /// What is waited for.
+        message: String,
+    },
     /// The provider refused; nothing changes until the request or its surroundings do.
     Refused {
         /// CamelCase reason.
@@ -73,7 +80,9 @@ impl Outcome {
         match self {
             Self::WaitingForTeam(_) => Phase::Pending,
             Self::Refused { .. } | Self::Provider(State::Failed { .. }) => Phase::Failed,
-            Self::Provider(State::Creating(_) | State::Simulated(_)) => Phase::Creating,
+            Self::Delayed { .. } | Self::Provider(State::Creating(_) | State::Simulated(_)) => {
+                Phase::Creating
+            }
             Self::Provider(State::Ready(_)) => Phase::Ready,
             Self::Provider(State::Updating(..)) => Phase::Updating,
             Self::Provider(State::Deleting(_) | State::Gone { .. }) | Self::Protected => Phase::Deleting,
@@ -87,6 +96,7 @@ impl Outcome {
             Self::Refused { reason, message } | Self::Provider(State::Failed { reason, message }) => {
                 (reason, message.clone())
             }
+            Self::Delayed { reason, message } => ("WaitingForProvider", format!("{reason}: {message}")),
             Self::Provider(State::Creating(message)) => ("Creating", message.clone()),
             Self::Provider(State::Ready(_)) => {
                 ("Ready", "accepts connections; the Secret is written".to_owned())

@@ -2,8 +2,6 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use kube::Api;
-use kube::api::{DeleteParams, PropagationPolicy};
 use mlp_model::Secret;
 use mlp_reconcile::controller::Object as Kubernetes;
 use mlp_reconcile::{Applier, Error as CallError, ObjectRef, Store};
@@ -19,7 +17,6 @@ use crate::reconcile::Caches;
 
 /// Runs services as pods in the namespace of the request.
 pub struct KubernetesProvider {
-    client: kube::Client,
     applier: Applier,
     images: Images,
     caches: Caches,
@@ -28,8 +25,8 @@ pub struct KubernetesProvider {
 impl KubernetesProvider {
     /// Works through `client` on what `caches` show.
     pub fn new(client: kube::Client, images: Images, caches: Caches) -> Self {
-        let applier = Applier::new(client.clone(), SERVICE);
-        Self { client, applier, images, caches }
+        let applier = Applier::new(client, SERVICE);
+        Self { applier, images, caches }
     }
 
     async fn apply_with_cache<K>(&self, store: &Store<K>, desired: &K) -> Result<(), Error>
@@ -43,17 +40,12 @@ impl KubernetesProvider {
 
     async fn delete<K>(&self, namespace: &str, name: &str) -> Result<(), Error>
     where
-        K: Kubernetes<DynamicType = ()> + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K: Kubernetes<DynamicType = ()>,
     {
-        let params = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            ..DeleteParams::default()
-        };
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
-        let action = format!("delete {} {namespace}/{name}", K::kind(&()));
-        match api.delete(name, &params).await.map_err(|source| CallError::of(action, source)) {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+        match self.applier.delete::<K>(Some(namespace), name).await {
+            // What somebody else made under our name was never the request's, and stays.
+            Ok(_) | Err(CallError::OwnedByAnother { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -37,6 +37,9 @@ const PODS_AGAIN: Duration = Duration::from_secs(10);
 /// How often a service in AWS that is as asked for is compared again.
 const DRIFT_AGAIN: Duration = Duration::from_secs(300);
 
+/// Reasons of a provider that cannot do something now, through no fault of the request.
+const DELAYS: [&str; 2] = ["AwsBusy", "AwsCapacity"];
+
 /// The provider of this environment.
 pub enum Providers {
     /// Pods.
@@ -186,6 +189,10 @@ impl RequestReconciler {
 /// Errors that belong on the request: what will not pass by itself, and what the provider said.
 fn refusal(error: Error) -> Result<(Outcome, Next), Error> {
     let next = match error.class() {
+        Class::Waiting(delay) if DELAYS.contains(&error.reason()) => {
+            let outcome = Outcome::Delayed { reason: error.reason(), message: error.to_string() };
+            return Ok((outcome, Next::After(delay)));
+        }
         Class::Terminal => Next::Done,
         Class::Waiting(delay) if error.is_providers() => Next::After(delay),
         _ => return Err(error),

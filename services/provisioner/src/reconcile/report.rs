@@ -86,7 +86,11 @@ impl RequestReconciler {
 fn fill(next: &mut DatabaseStatus, wish: &Wish, outcome: &Outcome) {
     let provider = ProviderName::of(wish.environment);
     next.observed_generation = Some(wish.generation);
-    next.phase = Some(outcome.phase());
+    // A provider that is busy changes nothing about where the request is in its life.
+    next.phase = match (outcome, next.phase) {
+        (Outcome::Delayed { .. }, Some(phase)) => Some(phase),
+        _ => Some(outcome.phase()),
+    };
     next.provider = Some(provider.as_str().to_owned());
     if provider == ProviderName::Aws {
         next.external_id = Some(identifier(wish));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use mlp_model::{Secret, labels};
 use mlp_reconcile::{Error as CallError, ObjectRef};
 use rand::Rng as _;
@@ -67,13 +67,13 @@ impl RequestReconciler {
         Ok(())
     }
 
-    /// Deletes the Secret; one that is gone counts as done.
+    /// Deletes the Secret of the request; one that is gone, or never was ours, counts as done.
     pub(super) async fn delete_secret(&self, wish: &Wish) -> Result<(), Error> {
-        let name = wish.full_name();
-        let deleted = self.secrets(wish).delete(&name, &DeleteParams::default()).await;
-        match deleted.map_err(|source| CallError::of(format!("delete Secret {name}"), source)) {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+        let deleted = self.applier.delete::<KubernetesSecret>(Some(&wish.namespace), &wish.full_name()).await;
+        match deleted {
+            // A Secret of somebody else under that name was never the request's.
+            Ok(_) | Err(CallError::OwnedByAnother { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

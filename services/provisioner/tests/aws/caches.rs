@@ -22,7 +22,7 @@ async fn a_cache_lives_from_creation_to_deletion() {
     let State::Ready(running) = state else { panic!("expected Ready, got {state:?}") };
     assert!(running.address.port == 6379 && running.address.tls, "{running:?}");
     let seen = provider.look(&wish).await.unwrap().seen.unwrap();
-    assert_eq!(seen.tags.get("mlplatform.dev/team").map(String::as_str), Some("ml"));
+    assert_eq!(seen.tags.as_ref().unwrap().get("mlplatform.dev/team").map(String::as_str), Some("ml"));
 
     provider.call(&wish, &create, Some(&password())).await.expect("the same creation again");
     assert!(settle(&provider, &wish, true).await.1.is_empty(), "a steady look changes nothing");

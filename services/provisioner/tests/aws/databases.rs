@@ -55,8 +55,8 @@ async fn a_database_lives_from_creation_to_its_final_snapshot() {
     assert_eq!(made.publicly_accessible(), Some(false));
     assert_eq!(made.backup_retention_period(), Some(7));
     let seen = provider.look(&wish).await.unwrap().seen.unwrap();
-    assert_eq!(seen.tags.get("mlplatform.dev/team").map(String::as_str), Some("ml"));
-    assert_eq!(seen.tags.get("mlplatform.dev/cost-center").map(String::as_str), Some("ml"));
+    assert_eq!(seen.tags.as_ref().unwrap().get("mlplatform.dev/team").map(String::as_str), Some("ml"));
+    assert_eq!(seen.tags.as_ref().unwrap().get("mlplatform.dev/cost-center").map(String::as_str), Some("ml"));
 
     // A crash after the call and before the record: the same call again.
     provider.call(&wish, &create, Some(&password())).await.unwrap();

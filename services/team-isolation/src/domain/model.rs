@@ -14,6 +14,18 @@ use mlp_model::{Environment, NameError, TeamName};
 use super::objects::limits;
 use super::quantity::{Quantity, QuantityError};
 
+/// Namespaces of Kubernetes, of the platform and of what it shares: default rules admit their traffic.
+const RESERVED_NAMESPACES: [&str; 9] = [
+    "default",
+    "argocd",
+    "monitoring",
+    "ingress-nginx",
+    "database",
+    "cache",
+    "storage",
+    "platform",
+    "local-path-storage",
+];
 /// Label keys that this service writes on namespaces and that a Team may therefore not set.
 pub const OWN_PLAIN_LABELS: [&str; 4] = ["cost-center", "environment", "name", "team"];
 
@@ -149,8 +161,8 @@ fn check_namespaces(names: &[String], problems: &mut Vec<Invalid>) {
     let mut seen = BTreeSet::new();
     for name in names {
         let first_part = name.split('-').next().unwrap_or(name);
-        let reserved = ["kube", "mlp", "istio"].contains(&first_part)
-            || ["default", "argocd", "monitoring", "platform", "local-path-storage"].contains(&name.as_str());
+        let reserved =
+            ["kube", "mlp", "istio"].contains(&first_part) || RESERVED_NAMESPACES.contains(&name.as_str());
         if reserved || !mlp_model::name::is_dns_label(name) {
             problems.push(Invalid::NamespaceName(name.clone()));
         }

@@ -67,10 +67,12 @@ pub struct TeamSpec {
     /// Kubernetes are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(key, key.size() <= 317 && !key.contains('mlplatform.dev/') && !key.contains('kubernetes.io/') && !key.contains('k8s.io/'))")
-        .message("spec.labels: keys of mlplatform.dev, kubernetes.io and k8s.io belong to the platform; remove them"))]
-    #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 63)")
-        .message("spec.labels: a value has at most 63 characters"))]
+    #[x_kube(validation = Rule::new("self.all(key, key.size() <= 317 && !key.contains('mlplatform.dev/') && !key.contains('kubernetes.io/') && !key.contains('k8s.io/') && !(key in ['team', 'cost-center', 'environment', 'name']))")
+        .message("spec.labels: `team`, `cost-center`, `environment`, `name` and keys of mlplatform.dev, kubernetes.io and k8s.io belong to the platform; remove them"))]
+    #[x_kube(validation = Rule::new("self.all(key, key.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$'))")
+        .message("spec.labels: a key is a name of at most 63 letters, digits, `-`, `_` and `.`, after a DNS name and a slash where it has one"))]
+    #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 63 && self[key].matches('^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$'))")
+        .message("spec.labels: a value has at most 63 letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit"))]
     pub labels: BTreeMap<String, String>,
     /// The most that the team's namespaces may use together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,7 +97,7 @@ pub struct TeamSpec {
 pub struct TeamNamespace {
     /// The namespace's full name: a DNS label that is not one of the system's.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z]([a-z0-9-]*[a-z0-9])?$"))]
-    #[x_kube(validation = Rule::new("!self.matches('^(default|argocd|monitoring|platform|local-path-storage|(kube|mlp|istio)(-.*)?)$')")
+    #[x_kube(validation = Rule::new("!self.matches('^(default|argocd|monitoring|ingress-nginx|database|cache|storage|platform|local-path-storage|(kube|mlp|istio)(-.*)?)$')")
         .message("spec.namespaces[].name: the namespace belongs to Kubernetes or the platform; choose another"))]
     pub name: String,
 }

@@ -123,8 +123,8 @@ impl NetworkPolicySpec {
         ]
     }
 
-    /// The platform's default egress rules (seed dossier section 1.5, with DNS over TCP added); the
-    /// team's own namespaces are admitted as well.
+    /// The platform's default egress rules (seed dossier section 1.5, with DNS over TCP, the
+    /// platform's events and its gRPC added); the team's own namespaces are admitted as well.
     pub fn default_egress() -> Vec<NetworkRule> {
         vec![
             rule("dns", None, &[(Protocol::Udp, 53), (Protocol::Tcp, 53)]),
@@ -132,6 +132,7 @@ impl NetworkPolicySpec {
             rule("shared-database", Some("database"), &[(Protocol::Tcp, 5432)]),
             rule("shared-cache", Some("cache"), &[(Protocol::Tcp, 6379)]),
             rule("shared-storage", Some("storage"), &[(Protocol::Tcp, 9000)]),
+            rule("platform", Some("mlp-system"), &[(Protocol::Tcp, 4222), (Protocol::Tcp, 9090)]),
         ]
     }
 }

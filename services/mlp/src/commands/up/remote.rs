@@ -60,7 +60,7 @@ async fn kind_cluster() -> Result<(), Failure> {
 
 async fn kind_images(root: &Path) -> Result<(), Failure> {
     for service in SERVICES {
-        let image = format!("mlp/{service}:local");
+        let image = format!("mlp/{service}:{}", env!("CARGO_PKG_VERSION"));
         let argument = format!("SERVICE={service}");
         let mut build = Command::new("docker");
         build.current_dir(root).args(["build", "--quiet", "-f", "deploy/docker/Dockerfile"]);

@@ -37,8 +37,8 @@ pub struct Seen {
     pub retention_days: u32,
     /// Whether AWS refuses to delete it; always false for a cache.
     pub deletion_protection: bool,
-    /// All its tags.
-    pub tags: Tags,
+    /// All its tags; none where AWS tells none of what it is still making or changing.
+    pub tags: Option<Tags>,
     /// What AWS has accepted and not yet applied.
     pub pending: Pending,
 }
@@ -61,14 +61,16 @@ pub struct Pending {
 }
 
 impl Seen {
-    /// Whether it carries the uid of the resource that asks.
+    /// Whether it carries the uid of the resource that asks. What tells no tags yet is taken for its
+    /// own: its identifier was made from that uid.
     pub fn is_owned_by(&self, uid: &str) -> bool {
-        self.tags.get(OWNER_TAG).is_some_and(|owner| owner == uid)
+        self.tags.as_ref().is_none_or(|tags| tags.get(OWNER_TAG).is_some_and(|owner| owner == uid))
     }
 
     /// The tags of `wanted` that are missing or differ; tags of others are left alone.
     pub fn missing_tags(&self, wanted: &Tags) -> Tags {
-        let differs = |key: &String, value: &String| self.tags.get(key) != Some(value);
+        let Some(tags) = &self.tags else { return Tags::new() };
+        let differs = |key: &String, value: &String| tags.get(key) != Some(value);
         wanted
             .iter()
             .filter(|(key, value)| differs(key, value))

@@ -129,3 +129,11 @@ fn no_rendered_object_holds_a_password_or_an_open_security_context() {
     let environment = pod["containers"][0]["env"].as_array().unwrap();
     assert!(environment.iter().all(|variable| variable["name"] != "POSTGRES_PASSWORD"));
 }
+
+#[test]
+fn what_an_earlier_generation_shows_says_nothing_of_this_one() {
+    let observed = running(&small(), true);
+    assert!(matches!(plan(&small(), &images(), &observed).state, State::Ready(_)));
+    let newer = Wish { generation: 2, ..small() };
+    assert!(matches!(plan(&newer, &images(), &observed).state, State::Updating(..)));
+}

@@ -44,12 +44,16 @@ fn a_deletion_is_stated_once() {
 fn what_passes_by_itself_says_so_by_a_shared_reason_and_a_fault_does_not() {
     let waits = [
         Outcome::WaitingForTeam("ml".to_owned()),
+        Outcome::Delayed { reason: "AwsBusy", message: "x".to_owned() },
         Outcome::Provider(State::Creating("x".to_owned())),
         Outcome::Provider(State::Updating(running(), "x".to_owned())),
         Outcome::Provider(State::Deleting("x".to_owned())),
         Outcome::Provider(State::Gone { kept: None }),
     ];
     for outcome in waits {
+        if !matches!(outcome, Outcome::Provider(State::Gone { .. })) {
+            assert_eq!(outcome.fact(1, &Said::default()), None, "{outcome:?}");
+        }
         let reason = outcome.words().0;
         assert!(mlp_crds::status::NOT_YET.contains(&reason), "{reason}");
     }

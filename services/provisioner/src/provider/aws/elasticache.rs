@@ -12,12 +12,16 @@ use crate::domain::aws::step::{CacheChange, CreateCache, When};
 use crate::domain::aws::{Observed, Pending, Refusal, Seen};
 use crate::domain::binding::Address;
 
+/// The state of a replication group that takes calls.
+const AVAILABLE: &str = "available";
+
 pub(super) async fn observe(client: &Client, id: &str) -> Result<Observed, Error> {
     let Some(group) = describe(client, id).await? else {
         return Ok(Observed { seen: None, snapshot: final_snapshot(client, id).await? });
     };
     let arn = group.arn().unwrap_or_default();
-    let tags = tags_of(client, arn).await?;
+    // Of a group in any other state ElastiCache lists no tags (InvalidReplicationGroupState).
+    let tags = if group.status() == Some(AVAILABLE) { Some(tags_of(client, arn).await?) } else { None };
     let member = member(client, &group).await?;
     Ok(Observed { seen: Some(seen(&group, member.as_ref(), tags)), snapshot: None })
 }
@@ -195,7 +199,7 @@ fn to_aws(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn seen(group: &ReplicationGroup, member: Option<&CacheCluster>, tags: Tags) -> Seen {
+fn seen(group: &ReplicationGroup, member: Option<&CacheCluster>, tags: Option<Tags>) -> Seen {
     let failover = matches!(
         group.automatic_failover(),
         Some(AutomaticFailoverStatus::Enabled | AutomaticFailoverStatus::Enabling)

@@ -181,7 +181,7 @@ fn seen(instance: &DbInstance) -> Seen {
         high_availability: instance.multi_az().unwrap_or_default(),
         retention_days: count(instance.backup_retention_period()),
         deletion_protection: instance.deletion_protection().unwrap_or_default(),
-        tags: instance.tag_list().iter().filter_map(tag).collect(),
+        tags: Some(instance.tag_list().iter().filter_map(tag).collect()),
         pending: instance.pending_modified_values().map(pending).unwrap_or_default(),
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn met(wish: &Wish) -> Seen {
             high_availability: made.high_availability,
             retention_days: made.retention_days,
             deletion_protection: made.deletion_protection,
-            tags: made.tags.clone(),
+            tags: Some(made.tags.clone()),
             ..Seen::default()
         },
         Some(Step::CreateCache(made)) => Seen {
@@ -39,7 +39,7 @@ pub(super) fn met(wish: &Wish) -> Seen {
             replicas: made.replicas,
             high_availability: made.high_availability,
             retention_days: made.retention_days,
-            tags: made.tags.clone(),
+            tags: Some(made.tags.clone()),
             ..Seen::default()
         },
         other => panic!("expected a creation, got {other:?}"),
@@ -135,7 +135,7 @@ fn production_changes_in_its_window_and_nobody_elses_pending_change_is_flushed()
     assert_eq!(lines(&plan), ["modify RDS instance ID in the maintenance window: class db.t3.small"]);
 
     wish.environment = Environment::Prod;
-    let seen = Seen { tags: names::tags(&wish), ..seen };
+    let seen = Seen { tags: Some(names::tags(&wish)), ..seen };
     let plan = planned(&wish, seen.clone());
     assert!(plan.to_string().contains("in the maintenance window"), "{plan}");
 
@@ -194,8 +194,8 @@ fn full_storage_only_grows() {
 fn tags_of_others_stay_and_ours_return() {
     let wish = database(json!({}));
     let mut seen = met(&wish);
-    seen.tags.insert("map-migrated".to_owned(), "x".to_owned());
-    seen.tags.remove("mlplatform.dev/cost-center");
+    seen.tags.as_mut().unwrap().insert("map-migrated".to_owned(), "x".to_owned());
+    seen.tags.as_mut().unwrap().remove("mlplatform.dev/cost-center");
     let plan = planned(&wish, seen);
     assert!(matches!(&plan.steps[..], [Step::TagDatabase { tags, .. }] if tags.len() == 1), "{plan}");
 
@@ -244,7 +244,7 @@ fn a_version_that_elasticache_does_not_say_is_not_compared() {
 fn what_another_owns_is_never_written() {
     for wish in [database(json!({"class": "large"})), cache(json!({"class": "large"}))] {
         let mut seen = met(&wish);
-        seen.tags.insert(names::OWNER_TAG.to_owned(), "somebody".to_owned());
+        seen.tags.as_mut().unwrap().insert(names::OWNER_TAG.to_owned(), "somebody".to_owned());
         let observed = Observed { seen: Some(seen), snapshot: None };
         assert!(matches!(decide(&wish, &observed), Err(Refusal::OwnedByAnother { .. })));
         assert_eq!(remove(&wish, &observed), Plan::rest(State::Gone { kept: None }));
@@ -301,4 +301,12 @@ fn removal_asks_nothing_of_the_wish() {
     wish.size.memory = Amount::new("none");
     let seen = met(&database(json!({})));
     assert_eq!(remove(&wish, &Observed { seen: Some(seen), snapshot: None }).steps.len(), 1);
+}
+
+#[test]
+fn a_group_that_is_being_made_tells_no_tags_and_is_waited_for() {
+    let wish = cache(json!({"class": "small"}));
+    let seen = Seen { tags: None, status: "creating".to_owned(), address: None, ..met(&wish) };
+    let plan = decide(&wish, &Observed { seen: Some(seen), snapshot: None }).unwrap();
+    assert!(plan.steps.is_empty() && matches!(plan.state, State::Creating(_)), "{plan:?}");
 }

@@ -39,7 +39,9 @@ fn after(mut seen: Seen, step: &Step) -> Seen {
             assert!(!seen.high_availability || *to > 0, "the last replica of a failover");
             seen.replicas = *to;
         }
-        Step::TagDatabase { tags, .. } | Step::TagCache { tags, .. } => seen.tags.extend(tags.clone()),
+        Step::TagDatabase { tags, .. } | Step::TagCache { tags, .. } => {
+            seen.tags.get_or_insert_default().extend(tags.clone());
+        }
         other => panic!("nothing is to be made or deleted: {other}"),
     }
     seen
