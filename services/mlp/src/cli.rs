@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Test(Test),
     /// Run the benchmarks of this repository.
     Bench(Bench),
+    /// Print new keys for a broker in a cluster, as Secrets to apply and to keep locked away.
+    BrokerKeys,
     /// Print a completion script for a shell.
     Completion(Completion),
 }

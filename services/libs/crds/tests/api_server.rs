@@ -105,6 +105,8 @@ async fn a_bad_team_is_refused_by_the_name_of_its_field() {
         (team("ml", json!({ "namespaces": [{ "name": "mlp-system" }] })), "spec.namespaces[].name"),
         (team("ml", json!({ "namespaces": [{ "name": "a" }, { "name": "a" }] })), "spec.namespaces"),
         (team("ml", json!({ "labels": { "mlplatform.dev/team": "x" } })), "spec.labels"),
+        (team("ml", json!({ "labels": { "team": "x" } })), "spec.labels"),
+        (team("ml", json!({ "labels": { "tier": "not a value" } })), "spec.labels.tier"),
         (team("ml", json!({ "access": { "edit": { "groups": ["system:masters"] } } })), "access groups"),
         (
             team("ml", json!({ "access": { "serviceAccount": { "name": "default" } } })),

@@ -1,6 +1,7 @@
 //! One file or folder per verb; this one only dispatches.
 
 mod bench;
+pub(crate) mod broker_keys;
 mod completion;
 mod doctor;
 mod down;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::SupportBundle(flags) => support_bundle::support_bundle(&global, &flags).await,
         Command::Test(flags) => test::test(&global, &flags).await,
         Command::Bench(flags) => bench::bench(&global, &flags).await,
+        Command::BrokerKeys => broker_keys::broker_keys(),
         Command::Completion(flags) => completion::completion(&flags),
     }
 }

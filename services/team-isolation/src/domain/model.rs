@@ -106,6 +106,11 @@ pub enum Invalid {
     /// A label that the platform writes.
     #[error("spec.labels: `{0}` is written by the platform; remove it")]
     Label(String),
+    /// A label key that Kubernetes would refuse.
+    #[error(
+        "spec.labels: `{0}` is no label key; write at most 63 letters, digits, `-`, `_` and `.`, after a DNS name and a slash where it has one"
+    )]
+    LabelKey(String),
     /// A group or user that Kubernetes reserves.
     #[error(
         "spec.access.{role}: `{name}` belongs to Kubernetes; name groups and users of your identity provider"
@@ -178,6 +183,23 @@ fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Vec<Invalid>) 
             || key.split_once('/').is_some_and(|(domain, _)| is_platform_domain(domain))
     };
     problems.extend(labels.keys().filter(|key| platforms(key)).map(|key| Invalid::Label(key.clone())));
+    problems.extend(labels.keys().filter(|key| !is_label_key(key)).map(|key| Invalid::LabelKey(key.clone())));
+}
+
+/// Kubernetes' syntax of a label key: an optional DNS subdomain and a slash, then a name.
+fn is_label_key(key: &str) -> bool {
+    let (maybe_domain, name) = key.split_once('/').map_or((None, key), |(domain, name)| (Some(domain), name));
+    let ends_well = |text: &str| {
+        let ends = [text.chars().next(), text.chars().next_back()];
+        ends.into_iter().all(|end| end.is_some_and(|end| end.is_ascii_alphanumeric()))
+    };
+    let name_is_one = name.len() <= 63
+        && ends_well(name)
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
+    let is_domain = |domain: &str| {
+        domain.len() <= 253 && domain.split('.').all(|part| mlp_model::name::is_dns_label(part))
+    };
+    name_is_one && maybe_domain.is_none_or(is_domain)
 }
 
 fn is_platform_domain(domain: &str) -> bool {

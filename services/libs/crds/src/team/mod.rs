@@ -66,13 +66,16 @@ pub struct TeamSpec {
     /// Labels put on the team's namespaces beside the platform's own; keys of the platform and of
     /// Kubernetes are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(
+        extend("maxProperties" = 32),
+        extend("additionalProperties" = {
+            "type": "string",
+            "maxLength": 63,
+            "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
+        })
+    )]
     #[x_kube(validation = Rule::new("self.all(key, key.size() <= 317 && !key.contains('mlplatform.dev/') && !key.contains('kubernetes.io/') && !key.contains('k8s.io/') && !(key in ['team', 'cost-center', 'environment', 'name']))")
         .message("spec.labels: `team`, `cost-center`, `environment`, `name` and keys of mlplatform.dev, kubernetes.io and k8s.io belong to the platform; remove them"))]
-    #[x_kube(validation = Rule::new("self.all(key, key.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$'))")
-        .message("spec.labels: a key is a name of at most 63 letters, digits, `-`, `_` and `.`, after a DNS name and a slash where it has one"))]
-    #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 63 && self[key].matches('^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$'))")
-        .message("spec.labels: a value has at most 63 letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit"))]
     pub labels: BTreeMap<String, String>,
     /// The most that the team's namespaces may use together.
     #[serde(default, skip_serializing_if = "Option::is_none")]

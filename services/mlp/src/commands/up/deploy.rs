@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use mlp_bus::accounts::Keyring;
 use mlp_tilt::toolchain::Tool;
 use mlp_tilt::toolchain::pins::{KUBECTL, KUSTOMIZE};
 use mlp_tilt::{Progress, Toolchain};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::commands::broker_keys;
 use crate::exit::Failure;
 
 /// Kinds of `deploy/` that run the services in a cluster. On the embedded platform processes of
@@ -23,8 +25,6 @@ const RUN_BY_PROCESSES: [&str; 8] = [
     "PersistentVolumeClaim",
     "HorizontalPodAutoscaler",
 ];
-/// The namespace of the platform's own workloads.
-const PLATFORM_NAMESPACE: &str = "mlp-system";
 /// Field manager of everything that is applied here.
 const FIELD_MANAGER: &str = "mlp";
 
@@ -95,6 +95,30 @@ impl Deployer {
         self.apply(&rest.join("\n---\n"), "the environment's definitions").await.map(drop)
     }
 
+    /// Gives the broker of a cluster its keys, where it has none yet.
+    pub(crate) async fn ensure_broker_keys(&self, root: &Path) -> Result<(), Failure> {
+        let what = "applying the platform's namespace";
+        let namespace = std::fs::read_to_string(root.join("deploy/base/namespace.yaml"))
+            .map_err(|error| Failure::while_doing(what, &error))?;
+        self.apply(&namespace, "the platform's namespace").await?;
+        let mut look = self.kubectl();
+        look.args(["get", "secret", broker_keys::OPERATOR, "-n", broker_keys::NAMESPACE]);
+        look.args(["--ignore-not-found", "-o", "name"]);
+        let found = run(look, None, "looking for the broker's keys").await?;
+        if found.trim().is_empty() {
+            let manifests = broker_keys::manifests(&Keyring::generate())?;
+            self.apply(&manifests, "the broker's keys").await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every team is isolated.
+    pub(crate) async fn wait_for_teams(&self) -> Result<(), Failure> {
+        let mut wait = self.kubectl();
+        wait.args(["wait", "--for=condition=Ready", "--timeout=120s", "team", "--all"]);
+        run(wait, None, "waiting for the teams").await.map(drop)
+    }
+
     /// Waits until each service's Deployment is available.
     pub(crate) async fn wait_for_services(&self, names: &[&str]) -> Result<(), Failure> {
         for name in names {
@@ -103,7 +127,7 @@ impl Deployer {
             wait.args([
                 "wait",
                 "-n",
-                PLATFORM_NAMESPACE,
+                broker_keys::NAMESPACE,
                 "--for=condition=Available",
                 "--timeout=300s",
                 &deployment,
@@ -151,7 +175,7 @@ pub(crate) fn without_workloads(manifests: &str) -> String {
 
 fn run_by_processes(document: &str) -> bool {
     let namespace = field(document, "  namespace:");
-    namespace == PLATFORM_NAMESPACE && RUN_BY_PROCESSES.contains(&kind_of(document))
+    namespace == broker_keys::NAMESPACE && RUN_BY_PROCESSES.contains(&kind_of(document))
 }
 
 fn kind_of(document: &str) -> &str {

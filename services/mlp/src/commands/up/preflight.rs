@@ -60,6 +60,17 @@ pub(crate) fn check(flags: &Up, machine: &Machine) -> Result<(), Failure> {
         }
         Cluster::Embedded | Cluster::Kubeconfig => {}
     }
+    if flags.cluster != Cluster::Embedded {
+        let embedded_only = [
+            ("--wipe", flags.wipe),
+            ("--nodes", flags.nodes.is_some()),
+            ("--fresh-ports", flags.fresh_ports),
+            ("--unsafe-no-fsync", flags.unsafe_no_fsync),
+        ];
+        let given = embedded_only.into_iter().filter(|(_, given)| *given);
+        missing
+            .extend(given.map(|(flag, _)| format!("{flag} is for the embedded cluster only; leave it out")));
+    }
     if let Some(assets) = flags.assets.as_ref().filter(|assets| !assets.is_dir()) {
         missing.push(format!("--assets {}: there is no such folder", assets.display()));
     }
@@ -139,8 +150,10 @@ mod tests {
         for part in ["nothing was done", "AWS credentials for prod", "AWS_REGION", "--cluster kubeconfig"] {
             assert!(failure.contains(part), "{failure}");
         }
-        let flags = up(&["--environment", "prod", "--cluster", "kubeconfig", "--context", "x"]);
-        assert!(check(&flags, &FULL).is_ok());
+        let remote = ["--environment", "prod", "--cluster", "kubeconfig", "--context", "x"];
+        assert!(check(&up(&remote), &FULL).is_ok());
+        let failure = check(&up(&[&remote[..], &["--wipe"]].concat()), &FULL).unwrap_err().to_string();
+        assert!(failure.contains("--wipe is for the embedded cluster only"), "{failure}");
     }
 
     #[test]

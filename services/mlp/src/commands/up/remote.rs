@@ -35,8 +35,14 @@ pub(super) async fn up(layout: &Layout, flags: &Up) -> Outcome {
     let deployer = Deployer::new(&toolchain, kubeconfig_path(), Some(context)).await?;
     let folder = preflight::definitions(layout.root(), flags.environment);
     let manifests = steps.run("definitions built", deployer.build(&folder)).await?;
+    steps.run("broker's keys", deployer.ensure_broker_keys(layout.root())).await?;
     steps.run("definitions applied", deployer.apply_everything(&manifests)).await?;
     steps.run("services available", deployer.wait_for_services(&SERVICES)).await?;
+    if !flags.no_examples {
+        let teams = deployer.build(&folder.join("teams")).await?;
+        steps.run("example teams applied", deployer.apply(&teams, "the example teams")).await?;
+        steps.run("teams isolated", deployer.wait_for_teams()).await?;
+    }
     println!("The platform runs in {}. Look at it with `kubectl get mlp -A`.", deployer.describe());
     Ok(())
 }

@@ -80,3 +80,14 @@ fn a_label_that_only_resembles_the_platforms_is_the_teams() {
     let spec = json!({"labels": {"notkubernetes.io/a": "1", "data-classification": "internal"}});
     assert!(declare(&team("ml", spec), Environment::Local).is_ok());
 }
+
+#[test]
+fn a_label_key_is_what_kubernetes_takes() {
+    for good in ["tier", "a", "example.com/tier", "Tier_1.x"] {
+        assert!(is_label_key(good), "{good}");
+    }
+    let long = "x".repeat(64);
+    for bad in ["", "-a", "a-", "a b", "a/b/c", "/a", "a/", "Ex.com/a", long.as_str()] {
+        assert!(!is_label_key(bad), "{bad}");
+    }
+}
