@@ -31,7 +31,7 @@ pub struct StatusOutbox<K> {
 struct Known {
     version: String,
     pending: Vec<Fact>,
-    /// Handed in by the caller and not looked at yet: serves one `pending` without a read.
+    /// As the caller or the last trim knew it, and not looked at yet: serves one `pending` without a read.
     fresh: bool,
 }
 
@@ -132,7 +132,8 @@ impl<K: Object> OutboxStore for StatusOutbox<K> {
         let mut attempt = 1;
         loop {
             match self.trim_once(published).await {
-                Ok(Some(object)) => return self.remember(&object, false).map(|_| ()),
+                // What the API server answered is the newest state: the next look needs no read.
+                Ok(Some(object)) => return self.remember(&object, true).map(|_| ()),
                 Ok(None) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.is_conflict() && attempt < TRIM_ATTEMPTS => *self.lock() = None,

@@ -196,9 +196,8 @@ fn is_label_key(key: &str) -> bool {
     let name_is_one = name.len() <= 63
         && ends_well(name)
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
-    let is_domain = |domain: &str| {
-        domain.len() <= 253 && domain.split('.').all(|part| mlp_model::name::is_dns_label(part))
-    };
+    let is_domain =
+        |domain: &str| domain.len() <= 253 && domain.split('.').all(mlp_model::name::is_dns_label);
     name_is_one && maybe_domain.is_none_or(is_domain)
 }
 

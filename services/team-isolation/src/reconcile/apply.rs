@@ -63,15 +63,15 @@ impl TeamReconciler {
                         error => error.into(),
                     })?;
                 self.made.add(team, created.metadata.uid.clone().unwrap_or_default());
-                self.recent.wrote(team, key, serde_json::to_value(created).unwrap_or_default());
+                self.caches.recent.wrote(team, key, serde_json::to_value(created).unwrap_or_default());
             }
             Action::Create(object) | Action::Apply(object) => {
                 let written = self.apply(object, live).await?;
-                self.recent.wrote(team, key, written);
+                self.caches.recent.wrote(team, key, written);
             }
             Action::Delete(target) => {
                 self.delete(target, live).await?;
-                self.recent.deleted(team, key, live);
+                self.caches.recent.deleted(team, key, live);
             }
         }
         Ok(())

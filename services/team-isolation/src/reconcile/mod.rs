@@ -27,7 +27,7 @@ use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
 pub use observe::{Caches, watches};
-use recent::{LOOK_AGAIN, Made, Recent, Waiting};
+use recent::{LOOK_AGAIN, Made, Waiting};
 
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
@@ -36,15 +36,20 @@ const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
 /// only after this time: one status write less for every team.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How old the use of a quota in a status may become. Every pod, Secret and ConfigMap changes it, and
+/// each write of a status is read by four services.
+const USED_AGE: Duration = Duration::from_secs(10);
+
 /// Makes the cluster agree with one Team at a time.
 pub struct TeamReconciler {
     client: kube::Client,
     teams: Api<Team>,
     all_teams: Store<Team>,
     caches: Caches,
-    recent: Recent,
     made: Made,
     waiting: Waiting,
+    /// Since when nothing but the use of their quota has changed.
+    used: Waiting,
     relay: Relay,
     accounts: Option<Accounts>,
     recorder: Recorder,
@@ -63,20 +68,8 @@ impl TeamReconciler {
     ) -> Self {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
-        let (recent, made, waiting) = (Recent::default(), Made::default(), Waiting::default());
-        Self {
-            client,
-            teams,
-            all_teams,
-            caches,
-            recent,
-            made,
-            waiting,
-            relay,
-            accounts,
-            recorder,
-            environment,
-        }
+        let (made, waiting, used) = (Made::default(), Waiting::default(), Waiting::default());
+        Self { client, teams, all_teams, caches, made, waiting, used, relay, accounts, recorder, environment }
     }
 
     /// Makes what is declared true, as far as it can be now.
@@ -145,7 +138,7 @@ impl TeamReconciler {
         if let Some(accounts) = &self.accounts {
             accounts.revoke(&newest).await?;
         }
-        self.recent.forget(&name);
+        self.caches.recent.forget(&name);
         Ok(finalizer::remove(&self.teams, SERVICE, &newest, &labels::finalizer(SERVICE)).await?)
     }
 }
@@ -177,15 +170,17 @@ impl Reconciler<Team> for TeamReconciler {
         match outcome {
             Outcome::Removed => self.release(&team).await.map(|()| Next::Done),
             Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) => Ok(Next::After(BLOCKED_AGAIN)),
-            _ if self.recent.is_lagging(&team.name_any()) => Ok(Next::After(LOOK_AGAIN)),
+            _ if self.used.is_waiting(&team.name_any()) => Ok(Next::After(USED_AGE)),
+            _ if self.caches.recent.is_lagging(&team.name_any()) => Ok(Next::After(LOOK_AGAIN)),
             _ => Ok(Next::Done),
         }
     }
 
     async fn absent(&self, key: &mlp_reconcile::ObjectRef<Team>) -> Result<(), Error> {
-        self.recent.forget(&key.name);
+        self.caches.recent.forget(&key.name);
         self.made.forget(&key.name);
         self.waiting.stops(&key.name);
+        self.used.stops(&key.name);
         Ok(())
     }
 }

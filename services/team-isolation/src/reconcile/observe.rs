@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::TeamReconciler;
 use super::index::Index;
+use super::recent::Recent;
 use crate::domain::SERVICE;
 use crate::domain::claims::{Claimant, Existing};
 use crate::domain::objects::{Key, Kind, quota};
@@ -27,6 +28,7 @@ use crate::error::Error;
 /// Caches of everything that this service writes, and of what it shows.
 pub struct Caches {
     index: Index,
+    pub(super) recent: Recent,
     namespaces: Store<Namespace>,
     accounts: Store<ServiceAccount>,
     quotas: Store<ResourceQuota>,
@@ -39,35 +41,40 @@ pub struct Caches {
 
 /// Adds a watch for each kind that this service writes, and for incidents.
 pub fn watches(controller: Controller<Team>, client: &kube::Client) -> (Controller<Team>, Caches) {
-    let index = Index::default();
-    let (controller, namespaces) = all_namespaces(controller, client, index.clone());
-    let (controller, accounts) = owned(controller, client, &index, Kind::ServiceAccount);
-    let (controller, quotas) = owned(controller, client, &index, Kind::ResourceQuota);
-    let (controller, limits) = owned(controller, client, &index, Kind::LimitRange);
-    let (controller, policies) = owned(controller, client, &index, Kind::NetworkPolicy);
-    let (controller, roles) = owned(controller, client, &index, Kind::Role);
-    let (controller, bindings) = owned(controller, client, &index, Kind::RoleBinding);
+    let (index, recent) = (Index::default(), Recent::default());
+    let notes = Notes { index: index.clone(), recent: recent.clone() };
+    let (controller, namespaces) = all_namespaces(controller, client, notes.clone());
+    let (controller, accounts) = owned(controller, client, &notes, Kind::ServiceAccount);
+    let (controller, quotas) = owned(controller, client, &notes, Kind::ResourceQuota);
+    let (controller, limits) = owned(controller, client, &notes, Kind::LimitRange);
+    let (controller, policies) = owned(controller, client, &notes, Kind::NetworkPolicy);
+    let (controller, roles) = owned(controller, client, &notes, Kind::Role);
+    let (controller, bindings) = owned(controller, client, &notes, Kind::RoleBinding);
     let (incidents, writer) = mlp_reconcile::store();
     let all = Api::<Incident>::all(client.clone());
     let controller =
         controller.watches_into(writer, all, watcher::Config::default(), |incident: &Incident| {
             vec![ObjectRef::new(&incident.spec.team)]
         });
-    (controller, Caches { index, namespaces, accounts, quotas, limits, policies, roles, bindings, incidents })
+    (
+        controller,
+        Caches { index, recent, namespaces, accounts, quotas, limits, policies, roles, bindings, incidents },
+    )
 }
 
 /// All namespaces, so that one that is freed heals the team that waits for it.
 fn all_namespaces(
     controller: Controller<Team>,
     client: &kube::Client,
-    index: Index,
+    notes: Notes,
 ) -> (Controller<Team>, Store<Namespace>) {
     let teams = controller.handle().store().clone();
     let (store, writer) = mlp_reconcile::store();
     let wakes = move |namespace: &Namespace| {
-        let holder = noted(namespace, Kind::Namespace, &index);
+        let (holder, is_news) = notes.take(namespace, Kind::Namespace);
         let stays = namespace.metadata.deletion_timestamp.is_none();
         match holder {
+            Some(_) if stays && !is_news => Vec::new(),
             Some(team) if stays => vec![ObjectRef::new(&team)],
             maybe_holder => {
                 let name = namespace.name_any();
@@ -85,7 +92,7 @@ fn all_namespaces(
 fn owned<K>(
     controller: Controller<Team>,
     client: &kube::Client,
-    index: &Index,
+    notes: &Notes,
     kind: Kind,
 ) -> (Controller<Team>, Store<K>)
 where
@@ -93,18 +100,32 @@ where
 {
     let config = watcher::Config::default().labels(&format!("{}={SERVICE}", labels::MANAGED_BY));
     let (store, writer) = mlp_reconcile::store();
-    let index = index.clone();
-    let wakes =
-        move |object: &K| noted(object, kind, &index).map(|team| ObjectRef::new(&team)).into_iter().collect();
+    let notes = notes.clone();
+    let wakes = move |object: &K| {
+        let (holder, is_news) = notes.take(object, kind);
+        holder.filter(|_| is_news).map(|team| ObjectRef::new(&team)).into_iter().collect()
+    };
     (controller.watches_into(writer, Api::all(client.clone()), config, wakes), store)
 }
 
-/// The team that an object belongs to; puts it into the index.
-fn noted<K: kube::Resource>(object: &K, kind: Kind, index: &Index) -> Option<String> {
-    let team = team_label(object)?;
-    let name = object.name_any();
-    index.add(&team, Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name });
-    Some(team)
+/// What the watches note of the objects that they bring.
+#[derive(Clone)]
+struct Notes {
+    index: Index,
+    recent: Recent,
+}
+
+impl Notes {
+    /// The team that an object belongs to, and whether it shows more than what was just written here:
+    /// a dozen writes would else wake their team a dozen times, to find nothing. Puts it into the index.
+    fn take<K: kube::Resource>(&self, object: &K, kind: Kind) -> (Option<String>, bool) {
+        let Some(team) = team_label(object) else { return (None, true) };
+        let name = object.name_any();
+        let key = Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name };
+        let is_echo = self.recent.is_echo(&team, &key, object.meta().resource_version.as_deref());
+        self.index.add(&team, key);
+        (Some(team), !is_echo)
+    }
 }
 
 /// Whether a Team declares the namespace of this name.
@@ -141,7 +162,7 @@ impl TeamReconciler {
         let keys = self.caches.index.keys(&name).into_iter();
         let mut live =
             keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
-        self.recent.overlay(&name, &mut live);
+        self.caches.recent.overlay(&name, &mut live);
         let quotas = live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota);
         let in_force = quotas.filter_map(|(key, value)| {
             let live: ResourceQuota = serde_json::from_value(value.clone()).ok()?;

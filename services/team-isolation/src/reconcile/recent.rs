@@ -4,7 +4,7 @@
 //! again. An entry is trusted for [`LAG`] at most: after that the cache is right, whatever it shows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -18,9 +18,9 @@ pub(super) const LAG: Duration = Duration::from_secs(10);
 /// How long after a look the next one comes, while something written is not shown yet.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Objects that were just written, by team.
-#[derive(Default)]
-pub(super) struct Recent(Mutex<HashMap<String, HashMap<Key, Entry>>>);
+/// Objects that were just written, by team. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Recent(Arc<Mutex<HashMap<String, HashMap<Key, Entry>>>>);
 
 /// Since when teams wait for something that usually comes at once.
 #[derive(Default)]
@@ -31,6 +31,11 @@ impl Waiting {
     pub(super) fn waits(&self, team: &str) -> Duration {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.entry(team.to_owned()).or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Whether the team waits.
+    pub(super) fn is_waiting(&self, team: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(team)
     }
 
     /// The team waits no longer.
@@ -86,6 +91,14 @@ impl Recent {
         let version = live.map(version_of).unwrap_or_default();
         let entry = Entry { at: Instant::now(), written: None, version };
         self.lock().entry(team.to_owned()).or_default().insert(key, entry);
+    }
+
+    /// Whether a watch event of this version shows what was written here, and no more: no news.
+    pub(super) fn is_echo(&self, team: &str, key: &Key, maybe_version: Option<&str>) -> bool {
+        let Some(version) = maybe_version.and_then(|text| text.parse::<u64>().ok()) else { return false };
+        let teams = self.lock();
+        let entry = teams.get(team).and_then(|entries| entries.get(key));
+        entry.is_some_and(|entry| entry.written.is_some() && entry.version == version)
     }
 
     /// Lays what was just written over what the caches show, and forgets what they show already.
@@ -158,6 +171,17 @@ mod tests {
             recent.overlay("ml", &mut live);
             assert_eq!((live.get(&key()).cloned(), recent.is_lagging("ml")), (expected, lagging));
         }
+    }
+
+    #[test]
+    fn only_the_very_version_that_was_written_is_an_echo() {
+        let recent = Recent::default();
+        recent.wrote("ml", key(), object("7"));
+        let echo = |version| recent.is_echo("ml", &key(), Some(version));
+        assert!(echo("7") && !echo("6") && !echo("8"));
+        assert!(!recent.is_echo("app", &key(), Some("7")) && !recent.is_echo("ml", &key(), None));
+        recent.deleted("ml", key(), Some(&object("9")));
+        assert!(!echo("9"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use mlp_reconcile::conditions::{self, Finding, READY};
 use mlp_reconcile::status;
 use serde_json::Value;
 
-use super::TeamReconciler;
+use super::{TeamReconciler, USED_AGE};
 use crate::domain::SERVICE;
 use crate::domain::objects::Kind;
 use crate::domain::outcome::{self, Happened, InForce, Outcome, Said};
@@ -54,6 +54,11 @@ impl TeamReconciler {
             }
             conditions::set(&mut next.conditions, stated(*fact), Some(generation), now);
         }
+        let name = team.name_any();
+        if only_use_differs(team.status.as_ref(), &next) && self.used.waits(&name) < USED_AGE {
+            return Ok(team);
+        }
+        self.used.stops(&name);
         let before = ready_of(team.status.as_ref());
         let team = status::write(&self.teams, SERVICE, team, &next).await?;
         if before != ready_of(Some(&next)) {
@@ -116,6 +121,15 @@ impl TeamReconciler {
         });
         InForce { namespaces: namespaces.collect(), quota: total(&observed) }
     }
+}
+
+/// Whether the status differs from what is written in nothing but how much of the quota is used.
+fn only_use_differs(maybe_written: Option<&TeamStatus>, next: &TeamStatus) -> bool {
+    let Some(written) = maybe_written else { return false };
+    let (Some(before), Some(now)) = (&written.quota, &next.quota) else { return false };
+    let same_use =
+        TeamStatus { quota: Some(QuotaStatus { used: before.used.clone(), ..now.clone() }), ..next.clone() };
+    before.used != now.used && same_use == *written
 }
 
 fn total(observed: &Observed) -> Option<QuotaStatus> {
