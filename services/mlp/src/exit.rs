@@ -50,7 +50,7 @@ impl Failure {
     }
 
     /// As [`Failure::while_doing`], with the exit code that the error's reason asks for.
-    pub(crate) fn of(what: &str, error: &(impl std::error::Error + mlp_model::Classified)) -> Self {
+    pub(crate) fn of(what: &str, error: &impl mlp_model::Classified) -> Self {
         let code = match error.reason() {
             "ProcessNotReady" | "NodeNotReady" => 3,
             "GoMissing" | "GoBroken" | "GoTooOld" | "MachineUnfit" => 4,

@@ -138,15 +138,23 @@ pub async fn until_isolated(client: &Client, name: &str) -> Result<Team, Box<dyn
 /// The limit passed, or the API server refused.
 pub async fn remove<K>(api: &Api<K>, name: &str) -> Tested
 where
-    K: Clone + DeserializeOwned + Debug,
+    K: Resource + Clone + DeserializeOwned + Debug,
 {
+    let before = match api.get_opt(name).await? {
+        Some(object) => object.meta().uid.clone(),
+        None => return Ok(()),
+    };
     match api.delete(name, &DeleteParams::default()).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error.into()),
     }
     let what = format!("{name} is gone");
-    let gone = wait_until(LIMIT, &what, || async { api.get_opt(name).await.ok()?.is_none().then_some(()) });
+    // Somebody may wait for the name: then another object is there at once.
+    let gone = wait_until(LIMIT, &what, || async {
+        let now = api.get_opt(name).await.ok()?;
+        now.is_none_or(|object| object.meta().uid != before).then_some(())
+    });
     Ok(gone.await?)
 }
 

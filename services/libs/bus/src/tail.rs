@@ -19,6 +19,8 @@ pub struct TailOptions {
     pub contexts: Vec<Context>,
     /// From the oldest fact kept, or with the next.
     pub start: Start,
+    /// End with what is stored at the call, instead of waiting for more.
+    pub stored_only: bool,
 }
 
 /// One message read along.
@@ -52,13 +54,19 @@ impl Bus {
             let opened = self.tail_one(context, options).await;
             let what = format!("stream {}", context.stream());
             let opened = opened.map_err(|source| EnsureError::Unavailable { what, source })?;
-            sources
-                .push(opened.map(|message| message.map_err(Source::from).and_then(|message| read(&message))));
+            let (messages, limit) = opened;
+            let read = |message: Result<_, _>| message.map_err(Source::from).and_then(|found| read(&found));
+            sources.push(messages.take(limit).map(read));
         }
         Ok(stream::select_all(sources))
     }
 
-    async fn tail_one(&self, context: Context, options: &TailOptions) -> Result<pull::Ordered, Source> {
+    /// The messages of one stream, and how many of them to read.
+    async fn tail_one(
+        &self,
+        context: Context,
+        options: &TailOptions,
+    ) -> Result<(pull::Ordered, usize), Source> {
         let team = options.team.as_deref().unwrap_or("*");
         let config = pull::OrderedConfig {
             filter_subject: format!("mlp.{}.*.*.{team}.*", context.as_str()),
@@ -69,7 +77,10 @@ impl Bus {
             ..Default::default()
         };
         let stream = self.jetstream().get_stream_no_info(context.stream()).await?;
-        Ok(stream.create_consumer(config).await?.messages().await?)
+        let consumer = stream.create_consumer(config).await?;
+        let stored = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
+        let limit = if options.stored_only { stored } else { usize::MAX };
+        Ok((consumer.messages().await?, limit))
     }
 }
 

@@ -192,10 +192,27 @@ impl TeamAccounts {
                 return Err(step("remove the consumer", &account, error));
             }
         }
+        self.purge(&account).await?;
         let token = self.keyring.delete_token(std::slice::from_ref(&account), now());
         self.push("$SYS.REQ.CLAIMS.DELETE", &account, token).await?;
         info!(team = team.name.as_str(), account, "team's event account taken away");
         Ok(())
+    }
+
+    /// Removes what the servers keep on disk of an account. What stays of one that is unknown is looked up
+    /// in vain, for two seconds each, at every start and every `/healthz` (nats-server 2.15, monitor.go).
+    async fn purge(&self, account: &str) -> Result<(), AccountsError> {
+        let subject = format!("$JS.API.ACCOUNT.PURGE.{account}");
+        let asked = self.system.request(subject, Default::default()).await;
+        let reply = asked.map_err(|error| step("purge the account", account, error))?;
+        let answer: Answer = serde_json::from_slice(&reply.payload)
+            .map_err(|error| step("read the answer", account, error))?;
+        match answer.error {
+            Some(error) => {
+                Err(AccountsError::Refused { account: account.to_owned(), message: error.description })
+            }
+            None => Ok(()),
+        }
     }
 
     async fn push(&self, subject: &'static str, account: &str, token: String) -> Result<(), AccountsError> {

@@ -208,6 +208,15 @@ async fn a_team_is_denied_every_verb_on_the_platforms_account() {
     assert!(subjects(&data, 2).await.iter().all(|subject| !subject.contains("forged")));
 }
 
+async fn healthz(port: u16) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    connection.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn a_revoked_team_is_cut_off_and_the_rest_goes_on() {
     let platform = platform_with_accounts().await;
@@ -238,6 +247,9 @@ async fn a_revoked_team_is_cut_off_and_the_rest_goes_on() {
     assert_eq!(names, [platform.keyring.public_key(Party::Team("uid-data"))]);
 
     platform.server.restart().await.unwrap();
+    // Nothing is left on disk of the revoked account: the server would look for it at every health check.
+    let health = tokio::time::timeout(Duration::from_secs(1), healthz(platform.server.monitor_port()));
+    assert!(health.await.expect("an answer at once").contains("\"ok\""));
     publish_all(&platform.bus, &[fact_of("data", "goes-on", 2)]).await;
     let data = platform.team_client("data").await;
     assert_eq!(subjects(&data, 2).await.len(), 2, "accounts and feeds survive the server");

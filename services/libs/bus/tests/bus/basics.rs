@@ -160,6 +160,10 @@ async fn reading_along_shows_the_past_or_the_new_of_one_team() {
     let seen = tokio::time::timeout(LIMIT, coming.next()).await.unwrap().unwrap().unwrap();
     assert_eq!((seen.subject.as_str(), seen.stream.as_str()), ("mlp.team.team-isolated.v1.data.u-2", "TEAM"));
     assert!(seen.stored.ends_with('Z'));
+    let stored = TailOptions { stored_only: true, ..all };
+    let ended: Vec<_> =
+        tokio::time::timeout(LIMIT, bus.tail(&stored).await.unwrap().collect()).await.unwrap();
+    assert_eq!(ended.len(), 2, "it ends with what is stored");
 }
 
 #[tokio::test]

@@ -18,9 +18,6 @@ use crate::platform::Platform;
 /// The most dead letters that one listing shows.
 const DEAD_LIMIT: usize = 1_000;
 
-/// How long `tail --no-follow` waits for one more stored event.
-const QUIET: std::time::Duration = std::time::Duration::from_secs(2);
-
 /// Runs the verb that was asked for.
 pub(crate) async fn events(global: &Global, verb: &Events) -> Outcome {
     let bus = connect(&Platform::load(&global.state()?)?).await?;
@@ -47,19 +44,12 @@ pub(crate) async fn connect(platform: &Platform) -> Result<Bus, Failure> {
 
 async fn tail(bus: &Bus, flags: &Tail) -> Outcome {
     let start = if flags.all { Start::All } else { Start::New };
-    let options = TailOptions { team: flags.team.clone(), contexts: Vec::new(), start };
+    let options =
+        TailOptions { team: flags.team.clone(), contexts: Vec::new(), start, stored_only: flags.no_follow };
     let stream = bus.tail(&options).await.map_err(|error| Failure::while_doing("reading events", &error))?;
     let limited = stream.take(flags.limit.unwrap_or(usize::MAX));
     pin_mut!(limited);
-    loop {
-        let next = limited.next();
-        let next = if flags.no_follow {
-            // The broker sends what is stored without pause; silence says that there is no more.
-            tokio::time::timeout(QUIET, next).await.unwrap_or_default()
-        } else {
-            next.await
-        };
-        let Some(tailed) = next else { return Ok(()) };
+    while let Some(tailed) = limited.next().await {
         let tailed =
             tailed.map_err(|error| Failure::failed(format!("reading events: {}", chain(error.as_ref()))))?;
         match flags.output {
@@ -67,6 +57,7 @@ async fn tail(bus: &Bus, flags: &Tail) -> Outcome {
             Output::Json => println!("{}", json_line(&tailed)),
         }
     }
+    Ok(())
 }
 
 fn text(tailed: &Tailed) -> String {

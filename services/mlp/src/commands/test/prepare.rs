@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use mlp_tilt::{Progress, Toolchain};
-use tokio::process::Command;
 
 use super::rungs::Need;
+use crate::cargo;
 use crate::cli::{self, Global};
 use crate::commands::{down, env, up};
 use crate::exit::{Failure, Outcome};
@@ -97,7 +97,7 @@ async fn cargo_deny(root: &Path, environment: &mut BTreeMap<String, String>) -> 
     let folder = root.join(format!(".mlp/cache/tools/cargo-deny@{CARGO_DENY}"));
     if !folder.join("bin/cargo-deny").is_file() {
         eprintln!("  … installing cargo-deny {CARGO_DENY}, once");
-        let status = Command::new("cargo")
+        let status = cargo::without_our_package("cargo")
             .args([
                 "install",
                 "--quiet",
