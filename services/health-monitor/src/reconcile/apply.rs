@@ -12,7 +12,7 @@ use mlp_crds::{HealthRecord, HealthRecordSpec, Incident, IncidentSpec, IncidentS
 use mlp_model::outbox::OUTBOX_LIMIT;
 use mlp_model::{Flow, labels};
 use mlp_reconcile::conditions::{self, Finding};
-use mlp_reconcile::{Applier, StatusOutbox, status};
+use mlp_reconcile::{Applier, Recorder, StatusOutbox, status};
 
 use crate::domain::{Health, Judged, incident, record, team as sum};
 use crate::error::Error;
@@ -26,6 +26,7 @@ pub const SERVICE: &str = "health-monitor";
 pub struct Writer {
     client: Client,
     applier: Applier,
+    recorder: Recorder,
     relay: Arc<Relay>,
 }
 
@@ -33,7 +34,8 @@ impl Writer {
     /// A writer over the API server and the broker.
     pub fn new(client: Client, relay: Relay) -> Self {
         let applier = Applier::new(client.clone(), SERVICE);
-        Self { client, applier, relay: Arc::new(relay) }
+        let recorder = Recorder::new(client.clone(), SERVICE);
+        Self { client, applier, recorder, relay: Arc::new(relay) }
     }
 
     /// Opens an incident: makes the object, whose name repeats with the opening, then its first status.
@@ -113,7 +115,11 @@ impl Writer {
             let draft = publish::incident_opened(&live, &next, &flow_of(team));
             next.outbox.record(draft, now.to_string(), publish::cause())?;
         }
-        self.write_incident(live, &next).await
+        self.write_incident(Arc::clone(&live), &next).await?;
+        if first {
+            self.recorder.warning(&*live, "IncidentOpened", "Open", live.spec.title.clone()).await;
+        }
+        Ok(())
     }
 
     /// Closes an incident, with why.
@@ -140,7 +146,9 @@ impl Writer {
         );
         let draft = publish::incident_closed(&live, &next, flow);
         next.outbox.record(draft, now.to_string(), publish::cause())?;
-        self.write_incident(live, &next).await
+        self.write_incident(Arc::clone(&live), &next).await?;
+        self.recorder.normal(&*live, "IncidentClosed", "Close", message).await;
+        Ok(())
     }
 
     /// Publishes what waits in the incident's outbox.

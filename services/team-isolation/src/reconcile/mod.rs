@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How old the use of a quota in a status may become. Every pod, Secret and ConfigMap changes it, and
 /// each write of a status is read by four services.
-const USED_AGE: Duration = Duration::from_secs(10);
+const USED_AGE: Duration = Duration::from_secs(5);
 
 /// Makes the cluster agree with one Team at a time.
 pub struct TeamReconciler {
