@@ -185,6 +185,12 @@ where
     }
 }
 
+/// Threads that run tasks, however many cores the node has: a service waits more than it computes, and
+/// each thread has a heap of its own.
+const WORKERS: usize = 4;
+/// Threads for calls that block.
+const BLOCKING: usize = 64;
+
 /// As [`run`], with arguments that are parsed already: for programs with subcommands.
 pub fn run_with<A, F, T>(service: &'static str, args: A, app: F) -> ExitCode
 where
@@ -192,7 +198,10 @@ where
     F: FnOnce(A, Host) -> T,
     T: Future<Output = Result<ExitCode, BoxError>>,
 {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    builder.enable_all().worker_threads(cores.min(WORKERS)).max_blocking_threads(BLOCKING);
+    let runtime = match builder.build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the asynchronous runtime does not start: {error}");

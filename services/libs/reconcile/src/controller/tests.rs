@@ -336,7 +336,7 @@ async fn a_stopping_controller_lets_runs_finish_and_answers_everybody() {
     let before = Instant::now();
     let handle = bench.handle.clone();
     bench.stop().await;
-    assert_eq!(before.elapsed(), Duration::from_secs(10), "the drain time bounds a hanging run");
+    assert_eq!(before.elapsed(), Options::default().drain, "the drain time bounds a hanging run");
     assert_eq!(waiter.await.unwrap().unwrap_err().reason(), "Stopping");
     assert_eq!(handle.wake_and_wait(ObjectRef::new("c")).await.unwrap_err().class(), Class::Transient);
 }

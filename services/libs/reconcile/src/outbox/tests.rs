@@ -66,6 +66,7 @@ async fn an_emptied_outbox_is_written_as_it_serializes() {
     let empty = Outbox { sequence: 1, pending: Vec::new() };
     api.expect(Call::merge(WIDGET_STATUS).sending(body).answers(object("6", &empty)));
     store.trim(&ids(&one)).await.unwrap();
+    assert!(store.pending(9).await.unwrap().is_empty(), "the trim's answer is the newest state");
     api.expect(Call::get(WIDGET).answers(object("7", &outbox(2))));
     assert_eq!(store.pending(9).await.unwrap().len(), 2);
     api.verify().await;
