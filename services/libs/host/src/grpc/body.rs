@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use super::call::Ending;
+use super::status::{refusal, unavailable};
 
 /// A response body that ends at the call's deadline, or when `cut` is cancelled, with a status in
 /// its trailers, and tells how the call ended.
@@ -63,10 +64,14 @@ impl HttpBody for Answer {
             return Poll::Ready(None);
         }
         if this.deadline.as_mut().is_some_and(|sleep| sleep.as_mut().poll(context).is_ready()) {
-            return this.end_with(&Status::deadline_exceeded("the caller's deadline passed"));
+            return this.end_with(&refusal(
+                Code::DeadlineExceeded,
+                "DeadlineExceeded",
+                "the caller's deadline passed",
+            ));
         }
         if this.cut.as_mut().poll(context).is_ready() {
-            return this.end_with(&Status::unavailable("the server shuts down; call another replica"));
+            return this.end_with(&unavailable("the server shuts down; call another replica"));
         }
         let polled = this.span.in_scope(|| Pin::new(&mut this.inner).poll_frame(context));
         match ready!(polled) {
@@ -137,7 +142,7 @@ impl HttpBody for Bounded {
             None => {
                 let message =
                     format!("the request is larger than {} bytes; ask for less at a time", self.most);
-                Poll::Ready(Some(Err(Status::resource_exhausted(message))))
+                Poll::Ready(Some(Err(refusal(Code::ResourceExhausted, "RequestTooLarge", &message))))
             }
         }
     }

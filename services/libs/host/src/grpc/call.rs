@@ -14,11 +14,12 @@ use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry_http::HeaderExtractor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Code;
 use tracing::{Instrument as _, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::body::{Answer, Bounded, code_of};
+use super::status::refusal;
 
 /// What stands for methods that the server does not have, so that callers cannot make metrics grow.
 const OTHER: &str = "_OTHER";
@@ -84,7 +85,7 @@ pub(super) async fn serve_call(State(calls): State<Arc<Calls>>, request: Request
     let answered = tokio::time::timeout(limit, next.run(request)).instrument(span.clone()).await;
     let response = answered.unwrap_or_else(|_| {
         let message = format!("no answer within {limit:?}; ask for less, or set a longer deadline");
-        Status::deadline_exceeded(message).into_http::<Body>()
+        refusal(Code::DeadlineExceeded, "DeadlineExceeded", &message).into_http::<Body>()
     });
     // A status in the headers is the whole answer; else it comes in the trailers.
     if let Some(code) = code_of(response.headers()) {

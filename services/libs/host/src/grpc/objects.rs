@@ -14,10 +14,10 @@ use mlp_model::labels;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tonic_types::{FieldViolation, StatusExt as _};
 
 use super::authorize::{Access, Authorizer};
-use super::status::{DOMAIN, invalid_fields, refusal, unavailable};
+use super::status::{TRANSIENT_RETRY, details, invalid_fields, refusal, shortened, unavailable};
 
 mod watch;
 
@@ -277,7 +277,10 @@ fn refused(error: &kube::Error) -> Status {
         410 => (Code::OutOfRange, "Gone"),
         _ => return unavailable(&answer.message),
     };
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    let mut details = details(reason);
+    if code == Code::Aborted {
+        details.set_retry_info(Some(TRANSIENT_RETRY));
+    }
     let causes = answer.details.iter().flat_map(|details| &details.causes);
     let violations: Vec<_> = causes
         .filter(|cause| !cause.field.is_empty())
@@ -286,5 +289,5 @@ fn refused(error: &kube::Error) -> Status {
     if !violations.is_empty() {
         details.set_bad_request(violations);
     }
-    Status::with_error_details(code, answer.message.clone(), details)
+    Status::with_error_details(code, shortened(&answer.message), details)
 }

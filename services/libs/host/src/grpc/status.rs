@@ -12,7 +12,7 @@ use crate::error::chain;
 /// `ErrorInfo.domain` of everything the platform says.
 pub const DOMAIN: &str = mlp_model::labels::GROUP;
 /// When to try again after an error that may pass by itself.
-const TRANSIENT_RETRY: Duration = Duration::from_secs(1);
+pub(super) const TRANSIENT_RETRY: Duration = Duration::from_secs(1);
 /// Messages are cut here: HTTP/2 headers are bounded.
 const MESSAGE_MAX: usize = 1_024;
 
@@ -68,14 +68,14 @@ pub(super) fn refusal(code: Code, reason: &str, message: &str) -> Status {
 pub(super) fn unavailable(message: &str) -> Status {
     let mut details = details("Unavailable");
     details.set_retry_info(Some(TRANSIENT_RETRY));
-    Status::with_error_details(Code::Unavailable, message, details)
+    Status::with_error_details(Code::Unavailable, shortened(message), details)
 }
 
-fn details(reason: &str) -> ErrorDetails {
+pub(super) fn details(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new())
 }
 
-fn shortened(message: &str) -> String {
+pub(super) fn shortened(message: &str) -> String {
     match message.char_indices().nth(MESSAGE_MAX) {
         Some((end, _)) => format!("{}…", message.get(..end).unwrap_or(message)),
         None => message.to_owned(),
