@@ -152,7 +152,8 @@ impl Layout {
     fn is_ours(&self) -> bool {
         let holds_checkout = self.root.starts_with(&self.state);
         let empty = || fs::read_dir(&self.state).map_or(true, |mut entries| entries.next().is_none());
-        let marked = || self.exists() || [self.pki(), self.run()].iter().any(|folder| folder.is_dir());
+        let is_real_folder = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        let marked = || self.exists() || [self.pki(), self.run()].iter().all(is_real_folder);
         !holds_checkout && (empty() || marked())
     }
 
@@ -320,6 +321,7 @@ mod tests {
         let foreign = root.path().join("papers");
         fs::create_dir_all(&foreign).unwrap();
         fs::write(foreign.join("thesis"), "x").unwrap();
+        fs::create_dir(foreign.join("run")).unwrap();
         for state in [foreign.clone(), root.path().into()] {
             let line = layout(&root).with_state(state).wipe().unwrap_err().to_string();
             assert!(line.contains("no platform's state folder") && !line.contains('\n'), "{line}");

@@ -13,7 +13,7 @@ const EXIT_CODES: &str = "Exit codes:
   3    not ready within the time limit
   4    something is missing on this machine (see `mlp doctor`)
   5    refused: a foreign cluster without --yes, or another platform's state
-  130  interrupted; nothing was left running";
+  130  interrupted; what this call had started was stopped";
 
 /// Runs and looks at the ML platform.
 #[derive(Debug, Parser)]

@@ -42,15 +42,17 @@ impl Steps {
 
     fn note(&self, name: &str, begun: Instant) {
         if self.terminal {
-            eprint!("\r\x1b[2K  … {name:<44} {:>7}", seconds(begun.elapsed()));
-            let _ = std::io::stderr().flush();
+            let mut stderr = std::io::stderr();
+            let _ = write!(stderr, "\r\x1b[2K  … {name:<44} {:>7}", seconds(begun.elapsed()));
+            let _ = stderr.flush();
         }
     }
 
     fn finish(&self, name: &str, took: Duration, succeeded: bool) {
         let mark = if succeeded { "✓" } else { "✗" };
         let start = if self.terminal { "\r\x1b[2K" } else { "" };
-        eprintln!("{start}  {mark} {name:<44} {:>7}", seconds(took));
+        // A terminal that has gone is no reason to stop half-way.
+        let _ = writeln!(std::io::stderr(), "{start}  {mark} {name:<44} {:>7}", seconds(took));
     }
 }
 

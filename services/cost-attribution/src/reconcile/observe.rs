@@ -180,10 +180,7 @@ impl Observer {
         while let Some(event) = events.next().await {
             let now = self.clock.now();
             match event {
-                Ok(watcher::Event::Init) => {
-                    K::listed(&self.lists).store(false, Ordering::Relaxed);
-                    listed.clear();
-                }
+                Ok(watcher::Event::Init) => listed.clear(),
                 Ok(watcher::Event::InitApply(object)) => {
                     object.see(self, now).await?;
                     listed.extend(object.uid());

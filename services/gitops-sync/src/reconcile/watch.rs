@@ -21,8 +21,8 @@ use crate::domain::identity::{Owner, owner};
 const KINDS: usize = 200;
 /// Kinds waiting to be watched.
 const WAITING: usize = 64;
-/// Pause before a watch that broke is opened again, doubled up to [`LONGEST`] while it cannot be: a
-/// kind that may not be watched, or is not served any more, is asked for in vain.
+/// Pause before a watch that broke is opened again, doubled up to [`LONGEST`] where it is asked for in
+/// vain: the kind may not be watched, or is not served any more.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -95,11 +95,13 @@ impl Watcher {
                 let ended = follow(&api, begun, |object| {
                     wake(&applications, &control_namespace, &resource, object);
                 });
-                if let Err(error) = ended.await {
+                let ended = ended.await;
+                if let Err(error) = &ended {
                     tracing::debug!(kind = resource.kind, %error, "watch ended");
                 }
-                again |= opened;
-                pause = if opened { AGAIN } else { (pause * 2).min(LONGEST) };
+                again = true;
+                let in_vain = matches!(&ended, Err(kube::Error::Api(said)) if matches!(said.code, 403 | 404));
+                pause = if in_vain && !opened { (pause * 2).min(LONGEST) } else { AGAIN };
                 tokio::time::sleep(pause).await;
             }
         }

@@ -115,11 +115,12 @@ impl Writer {
             let draft = publish::incident_opened(&live, &next, &flow_of(team));
             next.outbox.record(draft, now.to_string(), publish::cause())?;
         }
-        self.write_incident(Arc::clone(&live), &next).await?;
+        let written = self.write_incident(live, &next).await?;
         if first {
-            self.recorder.warning(&*live, "IncidentOpened", "Open", live.spec.title.clone()).await;
+            let title = written.spec.title.clone();
+            self.recorder.warning(&*written, "IncidentOpened", "Open", title).await;
         }
-        Ok(())
+        self.flush_incident(&written).await
     }
 
     /// Closes an incident, with why.
@@ -146,9 +147,9 @@ impl Writer {
         );
         let draft = publish::incident_closed(&live, &next, flow);
         next.outbox.record(draft, now.to_string(), publish::cause())?;
-        self.write_incident(Arc::clone(&live), &next).await?;
-        self.recorder.normal(&*live, "IncidentClosed", "Close", message).await;
-        Ok(())
+        let written = self.write_incident(live, &next).await?;
+        self.recorder.normal(&*written, "IncidentClosed", "Close", message).await;
+        self.flush_incident(&written).await
     }
 
     /// Publishes what waits in the incident's outbox.
@@ -248,10 +249,13 @@ impl Writer {
         }
     }
 
-    async fn write_incident(&self, live: Arc<Incident>, next: &IncidentStatus) -> Result<(), Error> {
+    async fn write_incident(
+        &self,
+        live: Arc<Incident>,
+        next: &IncidentStatus,
+    ) -> Result<Arc<Incident>, Error> {
         let api: Api<Incident> = Api::all(self.client.clone());
-        let written = status::write(&api, SERVICE, live, next).await?;
-        self.flush_incident(&written).await
+        Ok(status::write(&api, SERVICE, live, next).await?)
     }
 
     async fn flush<K: mlp_reconcile::controller::Object>(&self, outbox: StatusOutbox<K>) -> Result<(), Error>

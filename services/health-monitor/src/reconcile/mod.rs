@@ -148,13 +148,15 @@ impl TeamHealth {
     }
 
     /// Forgets closed incidents of removed teams that were kept long enough.
-    async fn forget_orphans(&self, now: Timestamp) -> Result<(), Error> {
+    async fn forget_orphans(&self, now: Timestamp) {
         for live in self.world.orphaned_incidents() {
-            if apply::is_forgettable(&live, self.retention, now) {
-                self.writer.forget(&live).await?;
+            if apply::is_forgettable(&live, self.retention, now)
+                && let Err(error) = self.writer.forget(&live).await
+            {
+                // The next look, at whichever team, tries again; this team's health is not held up.
+                tracing::debug!(%error, "incident of a removed team not forgotten yet");
             }
         }
-        Ok(())
     }
 }
 
@@ -166,7 +168,7 @@ impl Reconciler<Team> for TeamHealth {
         let judged = self.world.judge(&team);
         let again = self.incidents(&team, &judged, now).await?;
         let live = self.world.record_of(&team.name_any());
-        self.forget_orphans(now).await?;
+        self.forget_orphans(now).await;
         let held_back = self.writer.state_health(&team, live, &judged, now).await?;
         let again = again.into_iter().chain(held_back.then_some(HELD_BACK)).min();
         Ok(again.map_or(Next::Done, Next::After))

@@ -128,8 +128,8 @@ impl Default for Options {
             resync: Duration::from_secs(600),
             backoff: Backoff::default(),
             deadline: Duration::from_secs(60),
-            // A leader that lost its Lease stops 10 s after the last renewal, its successor starts 5 s
-            // later: what still runs must have ended by then.
+            // With the Lease's default of 15 s a leader that lost it stops 10 s after the last renewal and
+            // its successor starts 5 s later: what still runs must have ended by then.
             drain: Duration::from_secs(4),
             trigger: Trigger::default(),
             emit_root: None,
@@ -253,13 +253,27 @@ impl<K: Object> Controller<K> {
     /// with [`crate::store`], or `Writer::new(resource)` for a dynamic kind). Reconciles start only
     /// once it has been filled.
     pub fn watches_into<S: Object>(
-        mut self,
+        self,
         writer: Writer<S>,
         api: Api<S>,
         config: watcher::Config,
         mapper: impl Fn(&S) -> Vec<ObjectRef<K>> + Send + Sync + 'static,
     ) -> Self {
+        self.watches_news_into(writer, api, config, |_| true, mapper)
+    }
+
+    /// As [`Controller::watches_into`], for a kind that the reconciler itself writes: a change of which
+    /// `news` says no wakes nobody. It is asked once the store has the object.
+    pub fn watches_news_into<S: Object>(
+        mut self,
+        writer: Writer<S>,
+        api: Api<S>,
+        config: watcher::Config,
+        news: impl Fn(&S) -> bool + Send + Sync + 'static,
+        mapper: impl Fn(&S) -> Vec<ObjectRef<K>> + Send + Sync + 'static,
+    ) -> Self {
         let feed = self.feed(kind_of(&api), Some(writer), feed::version, mapper);
+        let feed = feed::Feed { news: Box::new(news), ..feed };
         self.feeds.push(Box::pin(feed.run(api, config)));
         self
     }
@@ -309,7 +323,8 @@ impl<K: Object> Controller<K> {
     {
         let synced = writer.is_some().then(|| self.synced.add(&kind));
         let (queue, instruments) = (Arc::clone(&self.queue), Arc::clone(&self.instruments));
-        feed::Feed { kind, writer, synced, queue, instruments, version, mapper }
+        let news: feed::News<S> = Box::new(|_| true);
+        feed::Feed { kind, writer, synced, queue, instruments, version, news, mapper }
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Again {
     OnWake,
     /// After this time; failures are forgotten.
     After(Duration),
+    /// After this time, even when it was woken during the run; failures are forgotten.
+    AfterConflict(Duration),
     /// After the back-off, which grows with each failure in a row.
     AfterBackoff,
 }

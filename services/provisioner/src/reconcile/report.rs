@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::Api;
-use mlp_crds::cache::{Binding, Endpoint};
+use mlp_crds::cache::{Binding, Endpoint, Phase};
 use mlp_crds::{Condition, DatabaseStatus};
 use mlp_reconcile::conditions::{self, Finding, READY, SIMULATED};
 use mlp_reconcile::status;
@@ -86,9 +86,10 @@ impl RequestReconciler {
 fn fill(next: &mut DatabaseStatus, wish: &Wish, outcome: &Outcome) {
     let provider = ProviderName::of(wish.environment);
     next.observed_generation = Some(wish.generation);
-    // A provider that is busy changes nothing about where the request is in its life.
+    // A provider that is busy: what was made stays made.
     next.phase = match (outcome, next.phase) {
-        (Outcome::Delayed { .. }, Some(phase)) => Some(phase),
+        (Outcome::Delayed { .. }, Some(Phase::Ready | Phase::Updating)) => Some(Phase::Updating),
+        (Outcome::Delayed { .. }, Some(Phase::Deleting)) => Some(Phase::Deleting),
         _ => Some(outcome.phase()),
     };
     next.provider = Some(provider.as_str().to_owned());

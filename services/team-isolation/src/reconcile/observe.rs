@@ -69,12 +69,12 @@ fn all_namespaces(
     notes: Notes,
 ) -> (Controller<Team>, Store<Namespace>) {
     let teams = controller.handle().store().clone();
+    let asked = notes.clone();
     let (store, writer) = mlp_reconcile::store();
     let wakes = move |namespace: &Namespace| {
-        let (holder, is_news) = notes.take(namespace, Kind::Namespace);
+        let holder = notes.take(namespace, Kind::Namespace);
         let stays = namespace.metadata.deletion_timestamp.is_none();
         match holder {
-            Some(_) if stays && !is_news => Vec::new(),
             Some(team) if stays => vec![ObjectRef::new(&team)],
             maybe_holder => {
                 let name = namespace.name_any();
@@ -85,7 +85,8 @@ fn all_namespaces(
         }
     };
     let all = Api::<Namespace>::all(client.clone());
-    (controller.watches_into(writer, all, watcher::Config::default(), wakes), store)
+    let news = move |namespace: &Namespace| asked.is_news(namespace, Kind::Namespace);
+    (controller.watches_news_into(writer, all, watcher::Config::default(), news, wakes), store)
 }
 
 /// A cache of the objects of one kind that carry our label; each wakes its team.
@@ -100,12 +101,11 @@ where
 {
     let config = watcher::Config::default().labels(&format!("{}={SERVICE}", labels::MANAGED_BY));
     let (store, writer) = mlp_reconcile::store();
-    let notes = notes.clone();
-    let wakes = move |object: &K| {
-        let (holder, is_news) = notes.take(object, kind);
-        holder.filter(|_| is_news).map(|team| ObjectRef::new(&team)).into_iter().collect()
-    };
-    (controller.watches_into(writer, Api::all(client.clone()), config, wakes), store)
+    let (notes, asked) = (notes.clone(), notes.clone());
+    let wakes =
+        move |object: &K| notes.take(object, kind).map(|team| ObjectRef::new(&team)).into_iter().collect();
+    let news = move |object: &K| asked.is_news(object, kind);
+    (controller.watches_news_into(writer, Api::all(client.clone()), config, news, wakes), store)
 }
 
 /// What the watches note of the objects that they bring.
@@ -116,16 +116,24 @@ struct Notes {
 }
 
 impl Notes {
-    /// The team that an object belongs to, and whether it shows more than what was just written here:
-    /// a dozen writes would else wake their team a dozen times, to find nothing. Puts it into the index.
-    fn take<K: kube::Resource>(&self, object: &K, kind: Kind) -> (Option<String>, bool) {
-        let Some(team) = team_label(object) else { return (None, true) };
-        let name = object.name_any();
-        let key = Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name };
-        let is_echo = self.recent.is_echo(&team, &key, object.meta().resource_version.as_deref());
-        self.index.add(&team, key);
-        (Some(team), !is_echo)
+    /// The team that an object belongs to; puts it into the index.
+    fn take<K: kube::Resource>(&self, object: &K, kind: Kind) -> Option<String> {
+        let team = team_label(object)?;
+        self.index.add(&team, key_of(object, kind));
+        Some(team)
     }
+
+    /// Whether an object shows more than what was just written here: a dozen writes would else wake
+    /// their team a dozen times, to find nothing.
+    fn is_news<K: kube::Resource>(&self, object: &K, kind: Kind) -> bool {
+        let version = object.meta().resource_version.as_deref();
+        team_label(object).is_none_or(|team| !self.recent.is_echo(&team, &key_of(object, kind), version))
+    }
+}
+
+fn key_of<K: kube::Resource>(object: &K, kind: Kind) -> Key {
+    let name = object.name_any();
+    Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name }
 }
 
 /// Whether a Team declares the namespace of this name.

@@ -93,12 +93,18 @@ impl Recent {
         self.lock().entry(team.to_owned()).or_default().insert(key, entry);
     }
 
-    /// Whether a watch event of this version shows what was written here, and no more: no news.
+    /// Whether a watch event of this version shows what was written here, and no more. The cache has it
+    /// by then, so the entry has done its part.
     pub(super) fn is_echo(&self, team: &str, key: &Key, maybe_version: Option<&str>) -> bool {
         let Some(version) = maybe_version.and_then(|text| text.parse::<u64>().ok()) else { return false };
-        let teams = self.lock();
-        let entry = teams.get(team).and_then(|entries| entries.get(key));
-        entry.is_some_and(|entry| entry.written.is_some() && entry.version == version)
+        let mut teams = self.lock();
+        let Some(entries) = teams.get_mut(team) else { return false };
+        let echoes =
+            entries.get(key).is_some_and(|entry| entry.written.is_some() && entry.version == version);
+        if echoes {
+            entries.remove(key);
+        }
+        echoes
     }
 
     /// Lays what was just written over what the caches show, and forgets what they show already.
@@ -178,8 +184,12 @@ mod tests {
         let recent = Recent::default();
         recent.wrote("ml", key(), object("7"));
         let echo = |version| recent.is_echo("ml", &key(), Some(version));
-        assert!(echo("7") && !echo("6") && !echo("8"));
+        assert!(!echo("6") && !echo("8"));
         assert!(!recent.is_echo("app", &key(), Some("7")) && !recent.is_echo("ml", &key(), None));
+        assert!(echo("7"), "the cache shows it");
+        let mut live = BTreeMap::new();
+        recent.overlay("ml", &mut live);
+        assert!(live.is_empty(), "so what the cache no longer shows is gone, and not hidden");
         recent.deleted("ml", key(), Some(&object("9")));
         assert!(!echo("9"));
     }

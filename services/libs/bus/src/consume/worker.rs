@@ -128,7 +128,7 @@ async fn decide<H: Handler>(shared: &Shared, handler: &H, job: &Job) -> Verdict 
     };
     let attempts = shared.order().attempts(job.sequence, job.delivered);
     let tried = shared.order().tries(job.sequence);
-    let ends_processes = job.delivered > shared.spec.max_deliver.saturating_mul(WAITING_FACTOR);
+    let ends_processes = job.delivered > shared.spec.max_deliver.saturating_mul(DEADLY_FACTOR);
     if attempts > shared.spec.max_deliver.saturating_mul(2) && (tried || ends_processes) {
         let detail =
             format!("delivered {} times without an answer; does the handler end the process?", job.delivered);
@@ -173,6 +173,9 @@ async fn decide<H: Handler>(shared: &Shared, handler: &H, job: &Job) -> Verdict 
     }
 }
 
+/// From how many times `maxDeliver` deliveries on an event is taken to end the processes that handle it,
+/// though this one has not tried it: fewer may have been put back for no fault of its own.
+const DEADLY_FACTOR: u64 = 4;
 /// How many times more deliveries than `maxDeliver` an event may take that only waits.
 const WAITING_FACTOR: u64 = 8;
 /// A handler that asks for no delay gets this one: a NAK always has a delay.

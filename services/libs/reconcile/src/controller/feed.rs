@@ -30,9 +30,14 @@ pub(super) struct Feed<S: Object, K: Object, F, M> {
     pub(super) instruments: Arc<Instruments>,
     /// What tells two states of one object apart.
     pub(super) version: F,
+    /// Whether a change is news, or what the reconciler itself has just written.
+    pub(super) news: News<S>,
     /// Whom an object concerns.
     pub(super) mapper: M,
 }
+
+/// Asked of each changed object, after the cache has it; what is no news wakes nobody.
+pub(super) type News<S> = Box<dyn Fn(&S) -> bool + Send + Sync>;
 
 /// Namespace and name.
 type Id = (Option<String>, String);
@@ -99,7 +104,9 @@ where
             }
             Event::Apply(object) => {
                 let (id, seen) = self.see(&object);
-                self.compare(known.get(&id), &seen);
+                if (self.news)(&object) {
+                    self.compare(known.get(&id), &seen);
+                }
                 known.insert(id, seen);
             }
             Event::Delete(object) => {

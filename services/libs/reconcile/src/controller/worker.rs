@@ -143,7 +143,7 @@ impl<K: Object, R: Reconciler<K>> Worker<K, R> {
             };
         let again = match failure.class {
             Class::Waiting(delay) => look_again(Next::After(delay), resync),
-            Class::Transient if failure.reason == CONFLICT => Again::After(CONFLICT_DELAY),
+            Class::Transient if failure.reason == CONFLICT => Again::AfterConflict(CONFLICT_DELAY),
             Class::Transient => Again::AfterBackoff,
             Class::Terminal => look_again(Next::Done, resync),
         };

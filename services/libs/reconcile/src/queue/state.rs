@@ -161,12 +161,12 @@ impl<Key: Clone + Eq + Hash, Answer: Clone> State<Key, Answer> {
         }
         entry.failures = match again {
             Again::AfterBackoff => entry.failures.saturating_add(1),
-            Again::OnWake | Again::After(_) => 0,
+            Again::OnWake | Again::After(_) | Again::AfterConflict(_) => 0,
         };
-        let failed = again == Again::AfterBackoff;
+        let failed = matches!(again, Again::AfterBackoff | Again::AfterConflict(_));
         let delay = match again {
             Again::OnWake => None,
-            Again::After(delay) => Some(delay),
+            Again::After(delay) | Again::AfterConflict(delay) => Some(delay),
             Again::AfterBackoff => Some(backoff.delay(entry.failures, random)),
         };
         entry.phase = Phase::Idle { due: None };

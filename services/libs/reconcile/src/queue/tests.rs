@@ -99,8 +99,13 @@ async fn a_run_that_fails_and_wakes_itself_pauses() {
         queue.finish(&work.key, Again::AfterBackoff, &0);
     }
     let before = Instant::now();
-    next(&queue).await;
+    let work = next(&queue).await;
     assert_eq!(before.elapsed(), Duration::from_secs(1));
+    queue.wake("a", None);
+    queue.finish(&work.key, Again::AfterConflict(Duration::from_millis(500)), &0);
+    let before = Instant::now();
+    let work = next(&queue).await;
+    assert_eq!((work.failures, before.elapsed()), (0, Duration::from_millis(500)), "a conflict pauses too");
 }
 
 #[tokio::test(start_paused = true)]

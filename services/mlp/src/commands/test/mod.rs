@@ -8,6 +8,7 @@ mod tally;
 use std::time::{Duration, Instant};
 
 use crate::cli;
+use crate::commands::up::foreground::told_to_end;
 use crate::exit::{Failure, Outcome};
 use crate::progress::seconds;
 
@@ -33,12 +34,20 @@ pub(crate) async fn test(global: &cli::Global, flags: &cli::Test) -> Outcome {
     let chosen = choose(flags)?;
     let mut prepared = prepare::Prepared::new(global, run::repository_root()?);
     let mut ran = Vec::new();
-    let climbed = climb(&chosen, &mut prepared, &mut ran).await;
+    let climbed = tokio::select! {
+        climbed = climb(&chosen, &mut prepared, &mut ran) => climbed,
+        () = told_to_end() => Err(Failure::interrupted()),
+    };
     // What a failed flow needs to be understood stays: the platform's logs.
     let whole = climbed.is_ok() && ran.iter().all(|rung| rung.succeeded);
     let ended = prepared.end(whole).await;
-    close(&ran)?;
-    climbed.and(ended)
+    if let (Err(_), Some(next)) = (&climbed, chosen.get(ran.len())) {
+        // What could not even be prepared is a failure that the closing line must show.
+        let tally = Tally { failed: 1, ..Tally::default() };
+        ran.push(Ran { name: next.name, took: Duration::ZERO, tally, succeeded: false });
+    }
+    let closed = close(&ran);
+    climbed.and(closed).and(ended)
 }
 
 async fn climb(

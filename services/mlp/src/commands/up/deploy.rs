@@ -112,10 +112,12 @@ impl Deployer {
         Ok(())
     }
 
-    /// Waits until every team is isolated.
-    pub(crate) async fn wait_for_teams(&self) -> Result<(), Failure> {
+    /// Waits until the teams among these manifests are isolated.
+    pub(crate) async fn wait_for_teams(&self, manifests: &str) -> Result<(), Failure> {
         let mut wait = self.kubectl();
-        wait.args(["wait", "--for=condition=Ready", "--timeout=120s", "team", "--all"]);
+        wait.args(["wait", "--for=condition=Ready", "--timeout=120s", "team"]);
+        let teams = manifests.split("\n---\n").filter(|document| kind_of(document) == "Team");
+        wait.args(teams.map(|document| field(document, "  name:")));
         run(wait, None, "waiting for the teams").await.map(drop)
     }
 

@@ -1,6 +1,7 @@
 //! The foreground: what changes is printed as it changes, until Ctrl-C; then everything is stopped.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,13 +24,14 @@ pub(super) async fn stay(running: &Running, global: &Global) -> Outcome {
         outcome = watch(running) => outcome,
         () = told_to_end() => Ok(()),
     };
-    eprintln!();
+    // The terminal may be what has gone.
+    let _ = writeln!(std::io::stderr());
     // Whatever ended the watch: a person who called without --detach finds nothing left running.
     outcome.and(down::down(global, &Down { wipe: false }).await)
 }
 
 /// Waits for Ctrl-C, SIGTERM or the end of the terminal.
-pub(super) async fn told_to_end() {
+pub(crate) async fn told_to_end() {
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let told = signals.map(|kind| {
         Box::pin(async move {

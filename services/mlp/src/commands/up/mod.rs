@@ -7,7 +7,7 @@
 pub(crate) mod broker;
 mod deploy;
 mod examples;
-mod foreground;
+pub(crate) mod foreground;
 pub(crate) mod preflight;
 mod remote;
 mod running;
@@ -41,8 +41,9 @@ pub(crate) async fn up(global: &Global, flags: &Up) -> Outcome {
     // What another call started is not this call's to stop.
     let was_up = Platform::load(layout.state()).is_ok() && Plane::attach(&layout).await.is_ok();
     layout.open().map_err(|error| Failure::of("opening the state folder", &error))?;
-    let watchdog = if flags.detach { None } else { Some(start_watchdog()?) };
-    let work = bring_up(&layout, flags, watchdog.as_ref());
+    let detach = flags.detach || was_up;
+    let watchdog = if detach { None } else { Some(start_watchdog()?) };
+    let work = bring_up(&layout, flags, detach, watchdog.as_ref());
     let result = tokio::select! {
         result = work => result,
         () = foreground::told_to_end() => Err(Failure::interrupted()),
@@ -70,14 +71,19 @@ fn start_watchdog() -> Result<Watchdog, Failure> {
         .map_err(|error| Failure::missing(format!("cannot start sh: {error}; install dash or bash")))
 }
 
-async fn bring_up(layout: &Layout, flags: &Up, watchdog: Option<&Watchdog>) -> Result<Running, Failure> {
+async fn bring_up(
+    layout: &Layout,
+    flags: &Up,
+    detach: bool,
+    watchdog: Option<&Watchdog>,
+) -> Result<Running, Failure> {
     let steps = Steps::start();
     let toolchain = Toolchain::new(layout, flags.assets.clone());
     steps.run("toolchain ready", tools(&toolchain)).await?;
     let binaries = steps.run("services built", services::build(layout.root())).await?;
-    let plane = steps.run("control plane ready", start_plane(layout, flags)).await?;
+    let plane = steps.run("control plane ready", start_plane(layout, flags, detach)).await?;
     let mut running = Running { layout: layout.clone(), plane, environment: flags.environment, node: None };
-    running.start_node(&toolchain, flags.detach).await?;
+    running.start_node(&toolchain, detach).await?;
     let deployer = running.deployer(&toolchain).await?;
     let root = layout.root().to_path_buf();
     let definitions = async {
@@ -113,14 +119,14 @@ async fn tools(toolchain: &Toolchain) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn start_plane(layout: &Layout, flags: &Up) -> Result<Plane, Failure> {
+async fn start_plane(layout: &Layout, flags: &Up, detach: bool) -> Result<Plane, Failure> {
     let options = Options {
         assets: flags.assets.clone(),
         nodes: nodes(layout, flags.nodes),
         prometheus_rules: vec![layout.root().join("deploy/base/telemetry/rules.yml")],
         etcd_fsync: !flags.unsafe_no_fsync,
         fresh_ports: flags.fresh_ports,
-        detach: flags.detach,
+        detach,
         broker: broker::options(layout)?,
         ..Options::platform()
     };

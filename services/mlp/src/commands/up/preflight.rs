@@ -68,13 +68,17 @@ pub(crate) fn check(flags: &Up, machine: &Machine) -> Result<(), Failure> {
             ("--unsafe-no-fsync", flags.unsafe_no_fsync),
         ];
         let given = embedded_only.into_iter().filter(|(_, given)| *given);
-        missing
-            .extend(given.map(|(flag, _)| format!("{flag} is for the embedded cluster only; leave it out")));
+        let given: Vec<_> = given.map(|(flag, _)| flag).collect();
+        if !given.is_empty() {
+            let flags = given.join(", ");
+            return Err(Failure::usage(format!("{flags}: for the embedded cluster only; leave it out")));
+        }
     }
     if let Some(assets) = flags.assets.as_ref().filter(|assets| !assets.is_dir()) {
         missing.push(format!("--assets {}: there is no such folder", assets.display()));
     }
-    if !(machine.has_program)("git") {
+    let deploys_examples = flags.cluster == Cluster::Embedded && !flags.no_examples;
+    if deploys_examples && !(machine.has_program)("git") {
         missing.push("`git`: apt-get install git; the examples are deployed from a repository".to_owned());
     }
     if missing.is_empty() {
@@ -153,7 +157,7 @@ mod tests {
         let remote = ["--environment", "prod", "--cluster", "kubeconfig", "--context", "x"];
         assert!(check(&up(&remote), &FULL).is_ok());
         let failure = check(&up(&[&remote[..], &["--wipe"]].concat()), &FULL).unwrap_err().to_string();
-        assert!(failure.contains("--wipe is for the embedded cluster only"), "{failure}");
+        assert!(failure.contains("--wipe: for the embedded cluster only"), "{failure}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) async fn up(layout: &Layout, flags: &Up) -> Outcome {
     if !flags.no_examples {
         let teams = deployer.build(&folder.join("teams")).await?;
         steps.run("example teams applied", deployer.apply(&teams, "the example teams")).await?;
-        steps.run("teams isolated", deployer.wait_for_teams()).await?;
+        steps.run("teams isolated", deployer.wait_for_teams(&teams)).await?;
     }
     println!("The platform runs in {}. Look at it with `kubectl get mlp -A`.", deployer.describe());
     Ok(())
