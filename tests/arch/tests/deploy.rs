@@ -208,7 +208,20 @@ fn every_service_has_all_its_parts() {
         }
         let deployment = &objects[&format!("Deployment/mlp-system/{service}")];
         assert_eq!(deployment["spec"]["template"]["spec"]["serviceAccountName"], service);
-        assert!(deployment["spec"]["replicas"].as_i64().unwrap() >= 2, "{service}");
+        let replicas = deployment["spec"]["replicas"].as_i64().unwrap();
+        if service == "cost-attribution" {
+            // Its ledger is one file on one volume, which two replicas cannot share.
+            let spec = &deployment["spec"];
+            assert_eq!((replicas, &spec["strategy"]["type"]), (1, &Value::from("Recreate")), "{service}");
+            assert!(spec["template"]["spec"]["volumes"].to_string().contains("persistentVolumeClaim"));
+        } else {
+            assert!(replicas >= 2, "{service}");
+        }
+        // Kustomize must not have put the service's own name over that of its peers.
+        let egress = objects[&format!("NetworkPolicy/mlp-system/{service}")]["spec"]["egress"].to_string();
+        for peer in ["nats", "otel-collector"] {
+            assert!(egress.contains(&format!("[\"{peer}\"]")), "{service} may not reach {peer}: {egress}");
+        }
         let ports = objects[&format!("Service/mlp-system/{service}")]["spec"]["ports"].to_string();
         assert!(ports.contains("\"grpc\"") && ports.contains("\"admin\""), "{service}");
     }

@@ -24,6 +24,19 @@ const ELECTION_LIMIT: Duration = Duration::from_secs(30);
 /// How often another port is tried when somebody was faster.
 const PORT_TRIES: usize = 5;
 
+/// How long a SIGSTOP may be on its way.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whether every thread of a process is stopped, by `/proc`.
+fn is_stopped(pid: i32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        // The state follows the name, which is in brackets and may hold anything.
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 /// How a server differs from the usual one.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
@@ -146,9 +159,15 @@ impl NatsServer {
         self.wait_ready("/healthz").await
     }
 
-    /// Freezes the server: connections stay open, nobody answers.
+    /// Freezes the server: connections stay open, nobody answers. Returns once every thread has stopped:
+    /// one that the signal has not reached yet would answer.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
+        let Some(pid) = self.pid() else { return };
+        let deadline = std::time::Instant::now() + STOP_LIMIT;
+        while !is_stopped(pid) && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets a frozen server go on.
