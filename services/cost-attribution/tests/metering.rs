@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
 use mlp_cost_attribution::api::report::Reports;
 use mlp_cost_attribution::domain::hour::LATENESS;
@@ -65,6 +65,16 @@ impl World {
         };
         world.now.store(now(), Ordering::Relaxed);
         world
+    }
+
+    async fn until_started(&self, count: usize) {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), self.namespace.name());
+        let started = || async {
+            let list = pods.list(&ListParams::default()).await.ok()?;
+            let all = list.items.iter().filter_map(|pod| pod.status.as_ref()?.start_time.as_ref()).count();
+            (all >= count).then_some(())
+        };
+        wait_until(LIMIT, "the pods to start", started).await.unwrap();
     }
 
     fn clock(&self) -> Clock {
@@ -204,12 +214,15 @@ async fn what_runs_is_observed_across_a_restart_and_the_hour_adds_up() {
     let world = World::new().await;
     let store = world.store().await;
     price(&store).await;
-    let begin = world.now.load(Ordering::Relaxed);
-    store.origin(begin).await.unwrap();
     world.label("ml").await;
     world.make_node().await;
     world.make_pod("one", "1").await;
     world.make_pod("two", "500m").await;
+    // The world's clock stands still: it is set once everything has started, or nothing has by it.
+    world.until_started(2).await;
+    let begin = now();
+    world.now.store(begin, Ordering::Relaxed);
+    store.origin(begin).await.unwrap();
     let seen = observe(&world, &store, 2).await;
     // Half an hour later one pod goes while nobody looks; the next list lacks it.
     let pods = Api::<Pod>::namespaced(world.client.clone(), world.namespace.name());
