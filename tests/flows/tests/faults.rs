@@ -12,7 +12,7 @@ use mlp_bus::FaultPoint;
 use mlp_crds::{Application, Cache, Database, Team};
 use mlp_flows::cli::{binary, mlp_ok};
 use mlp_flows::git::{application, config_map, repository};
-use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated, variable};
+use mlp_flows::{Tested, apply, client, remove, says, team, until, until_isolated, variable};
 use mlp_harness::wait_until;
 use mlp_tilt::process::Process;
 use serde_json::{Value, json};
@@ -70,6 +70,7 @@ async fn work(client: &Client, name: &str, repository: &str) -> Tested {
     });
     if there.await.is_ok() {
         ask(client, name, repository).await?;
+        ask_for_cache(client, &namespace, "spare").await?;
         let caches: Api<Cache> = Api::namespaced(client.clone(), &namespace);
         // Before the provisioner has seen it, nothing would be said of its end; it may be dead, too.
         let seen = wait_until(Duration::from_secs(5), "the spare cache to be seen", || async {
@@ -84,14 +85,17 @@ async fn work(client: &Client, name: &str, repository: &str) -> Tested {
 
 async fn ask(client: &Client, name: &str, repository: &str) -> Tested {
     let namespace = format!("{name}-team");
-    for name in ["sessions", "spare"] {
-        let cache = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Cache",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {"class": "small", "deletionPolicy": "Delete"}});
-        apply::<Cache>(client, Some(&namespace), &cache).await?;
-    }
+    ask_for_cache(client, &namespace, "sessions").await?;
     let application = application("settings", name, repository);
     apply::<Application>(client, Some(&namespace), &application).await?;
+    Ok(())
+}
+
+async fn ask_for_cache(client: &Client, namespace: &str, name: &str) -> Tested {
+    let cache = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Cache",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"class": "small", "deletionPolicy": "Delete"}});
+    apply::<Cache>(client, Some(namespace), &cache).await?;
     Ok(())
 }
 
@@ -129,8 +133,10 @@ async fn is_whole(client: &Client, name: &str, repository: &str) -> Tested {
     })
     .await?;
     let caches: Api<Cache> = Api::namespaced(client.clone(), &namespace);
-    until(&caches, "sessions", "the cache has a connection", |cache| {
-        cache.status.as_ref().is_some_and(|status| status.secret_name.is_some())
+    // Until it answers, or never can: a process that is ended while it starts takes its whole grace.
+    until(&caches, "sessions", "the cache answers", |cache| {
+        let conditions = cache.status.clone().unwrap_or_default().conditions;
+        says(&conditions, "Ready", "True") || says(&conditions, "Simulated", "True")
     })
     .await?;
     let stated = ["TeamIsolated", "ApplicationSynced", "MeteringStarted", "HealthChanged"];
@@ -172,9 +178,7 @@ async fn killed_at_every_point_of_every_service_nothing_is_lost_or_doubled() -> 
 async fn tidy(client: &Client, name: &str) -> Tested {
     let namespace = format!("{name}-team");
     remove(&Api::<Application>::namespaced(client.clone(), &namespace), "settings").await?;
-    for cache in ["sessions", "spare"] {
-        remove(&Api::<Cache>::namespaced(client.clone(), &namespace), cache).await?;
-    }
+    remove(&Api::<Cache>::namespaced(client.clone(), &namespace), "sessions").await?;
     let databases: Api<Database> = Api::namespaced(client.clone(), &namespace);
     assert!(databases.list(&kube::api::ListParams::default()).await?.items.is_empty());
     Ok(())
