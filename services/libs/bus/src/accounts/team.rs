@@ -204,10 +204,7 @@ impl TeamAccounts {
     /// A cluster removes the streams only; its folders stay until the server's volume goes.
     async fn purge(&self, account: &str) -> Result<(), AccountsError> {
         let subject = format!("$JS.API.ACCOUNT.PURGE.{account}");
-        let asked = self.system.request(subject, Default::default()).await;
-        let reply = asked.map_err(|error| step("purge the account", account, error))?;
-        let answer: Answer = serde_json::from_slice(&reply.payload)
-            .map_err(|error| step("read the answer", account, error))?;
+        let answer = self.ask("purge the account", subject, account, Vec::new()).await?;
         match answer.error {
             // A cluster that is choosing a leader, or a disk that is busy: it passes.
             Some(error) => Err(step("purge the account", account, error.description)),
@@ -215,11 +212,21 @@ impl TeamAccounts {
         }
     }
 
+    /// Asks the servers as the system account; `what` is done to `account`.
+    async fn ask(
+        &self,
+        what: &'static str,
+        subject: String,
+        account: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, AccountsError> {
+        let asked = self.system.request(subject, body.into()).await;
+        let reply = asked.map_err(|error| step(what, account, error))?;
+        serde_json::from_slice(&reply.payload).map_err(|error| step("read the answer", account, error))
+    }
+
     async fn push(&self, subject: &'static str, account: &str, token: String) -> Result<(), AccountsError> {
-        let asked = self.system.request(subject, token.into_bytes().into()).await;
-        let reply = asked.map_err(|error| step("push the token", account, error))?;
-        let answer: Answer = serde_json::from_slice(&reply.payload)
-            .map_err(|error| step("read the answer", account, error))?;
+        let answer = self.ask("push the token", subject.to_owned(), account, token.into_bytes()).await?;
         let refused = |message: String| AccountsError::Refused { account: account.to_owned(), message };
         match answer {
             Answer { error: Some(error), .. } => Err(refused(error.description)),
