@@ -49,6 +49,8 @@ pub(crate) enum Command {
     /// Read the platform's events and dead letters.
     #[command(subcommand)]
     Events(Events),
+    /// Show what a team has and may do, and why something was refused.
+    Team(Team),
     /// Rebuild one service and restart its process.
     Restart(Restart),
     /// Print one trace as a tree.
@@ -180,6 +182,99 @@ pub(crate) struct Logs {
     /// Keep printing what is added.
     #[arg(short, long)]
     pub(crate) follow: bool,
+}
+
+/// Flags of `mlp team`.
+#[derive(Debug, Args)]
+pub(crate) struct Team {
+    /// Call with the bearer token in this file instead of the administrator's.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Output format.
+    #[arg(long = "format", global = true, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) verb: TeamVerb,
+}
+
+/// `mlp team ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TeamVerb {
+    /// List the namespaces of the caller's own teams.
+    Namespaces,
+    /// Show quota and use, in total and by namespace.
+    Usage {
+        /// The team.
+        team: String,
+    },
+    /// Say what was refused to the team of late, and how to mend it.
+    Why {
+        /// The team.
+        team: String,
+    },
+    /// Print what the caller, or somebody else, may do in the team's namespaces.
+    CanI {
+        /// The team.
+        team: String,
+        /// Ask about this user instead of the caller.
+        #[arg(long = "as", value_name = "USER")]
+        user: Option<String>,
+        /// Groups of the user; may be repeated.
+        #[arg(long = "as-group", value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Say whether a connection gets through the network policies, and by which rule.
+    Reach {
+        /// The sender: namespace/pod.
+        #[arg(long, value_name = "NAMESPACE/POD")]
+        from: String,
+        /// The receiver: namespace/pod:port or address:port.
+        #[arg(long, value_name = "NAMESPACE/POD:PORT")]
+        to: String,
+        /// TCP, UDP or SCTP.
+        #[arg(long, default_value = "TCP")]
+        protocol: String,
+    },
+    /// Show the calls that would make the team as declared.
+    Plan {
+        /// The team.
+        team: String,
+    },
+    /// Check every piece of the team's isolation; fails where one is missing.
+    Compliance {
+        /// The team.
+        team: String,
+        /// Output format.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: ComplianceOutput,
+    },
+    /// Write a kubeconfig for a member of the team (embedded platform).
+    Kubeconfig(MemberKubeconfig),
+}
+
+/// How `mlp team compliance` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ComplianceOutput {
+    /// A table for people.
+    #[default]
+    Text,
+    /// JSON for programs.
+    Json,
+    /// SARIF 2.1.0 for code hosts.
+    Sarif,
+}
+
+/// Flags of `mlp team kubeconfig`.
+#[derive(Debug, Args)]
+pub(crate) struct MemberKubeconfig {
+    /// The team.
+    pub(crate) team: String,
+    /// The member's user name.
+    #[arg(long)]
+    pub(crate) user: String,
+    /// The member's groups; may be repeated.
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// Flags of `mlp restart`.

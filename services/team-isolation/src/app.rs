@@ -9,7 +9,6 @@ use std::time::Duration;
 use kube::Api;
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
 use mlp_crds::Team;
-use mlp_host::grpc::Objects;
 use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host, telemetry};
 use mlp_proto::team::api::v1::team_service_server::TeamServiceServer;
@@ -18,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::service::Teams;
+use crate::audit;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeTeam};
-use crate::reconcile::{AccountReconciler, Accounts, TeamReconciler, watches};
+use crate::reconcile::{AccountReconciler, Accounts, Signals, TeamReconciler, watches};
 
 /// How long closing the connection to the broker may take.
 const BUS_DRAIN: Duration = Duration::from_secs(3);
@@ -40,8 +40,8 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     bus.ensure_streams(&topology(&config)?.streams).await?;
     let (client, writes) = WriteCounter::wrap(host.kube());
 
-    let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
-    let routes = Routes::new(TeamServiceServer::new(Teams::new(objects)));
+    let teams = Teams::new(client.clone(), host.authorizer(), API_MANAGER, config.site());
+    let routes = Routes::new(TeamServiceServer::new(teams));
     host.serve_grpc(routes, mlp_proto::DESCRIPTOR_SET).await?;
 
     let broker = bus.clone();
@@ -77,13 +77,13 @@ impl Leader {
         let all = Api::<Team>::all(client.clone());
         let controller =
             Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes.clone()));
-        let (controller, caches) = watches(controller, &client);
+        let signals = Signals::default();
+        let (controller, caches) = watches(controller, &client, signals.clone());
         let teams = controller.handle();
+        let namespaces = caches.namespaces();
         let store = teams.store().clone();
         let relay = Relay::new(bus.publisher());
-        let environment = config.host.environment;
-        let reconciler =
-            TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), environment);
+        let reconciler = TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), config.site());
         let synced = teams.clone();
         host.readiness("caches", move || match synced.unsynced().as_slice() {
             [] => Ok(()),
@@ -96,6 +96,16 @@ impl Leader {
             let stop = stop.clone();
             async move { Ok::<_, BoxError>(bus.consume(topology.consumer(durable)?, handler, stop).await?) }
         });
+        let (noticed, audited) = (teams.clone(), stop.clone());
+        let listen_to_audit = async {
+            match config.audit_log.clone() {
+                Some(path) => {
+                    audit::follow(path, audited, |refused| signals.take(refused, &namespaces, &noticed)).await;
+                }
+                None => audited.cancelled().await,
+            }
+            Ok(())
+        };
         let control = async {
             controller.run(reconciler, stop.clone()).await;
             Ok(())
@@ -108,7 +118,7 @@ impl Leader {
             }
             Ok(())
         };
-        tokio::try_join!(control, health, provision, listen).map(|_| ())
+        tokio::try_join!(control, health, provision, listen, listen_to_audit).map(|_| ())
     }
 }
 

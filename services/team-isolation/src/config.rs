@@ -9,6 +9,8 @@ use mlp_host::HostArgs;
 use mlp_host::config::duration;
 use mlp_model::Secret;
 
+use crate::domain::model::Site;
+
 /// Makes namespaces, quota, rights and network policy of teams true, and keeps them so.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "team-isolation", version)]
@@ -22,6 +24,12 @@ pub struct Config {
     /// File with the NATS operator's seed; with it, teams get an account of their own on the broker
     #[arg(long, env = "MLP_NATS_OPERATOR_SEED", value_name = "FILE")]
     pub nats_operator_seed: Option<PathBuf>,
+    /// The API server's audit log; with it, refusals show in the team's status and as facts
+    #[arg(long, env = "MLP_AUDIT_LOG", value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
+    /// Addresses of nodes, pods and services in CIDR notation, which no policy of a team may open
+    #[arg(long, env = "MLP_PROTECTED_CIDRS", value_name = "CIDR,...", value_delimiter = ',')]
+    pub protected_cidrs: Vec<String>,
     /// Every team is looked at again after this time, whatever happened or not
     #[arg(long, env = "MLP_RESYNC", value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub resync: Duration,
@@ -49,6 +57,11 @@ pub enum SeedError {
 }
 
 impl Config {
+    /// Where the platform runs, as far as teams are concerned.
+    pub fn site(&self) -> Site {
+        Site { environment: self.host.environment, protected_cidrs: self.protected_cidrs.clone() }
+    }
+
     /// The operator's keys, where there are any.
     ///
     /// # Errors

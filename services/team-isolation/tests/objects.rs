@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use mlp_crds::Team;
-use mlp_model::Environment;
-use mlp_team_isolation::domain::{model, objects};
+use mlp_team_isolation::domain::model::{self, Site};
+use mlp_team_isolation::domain::objects::{self, Surroundings};
 use serde_json::Value;
 
 fn rendered(team: &str) -> Result<String, serde_json::Error> {
@@ -16,8 +16,8 @@ fn rendered(team: &str) -> Result<String, serde_json::Error> {
     let text = fs::read_to_string(input).unwrap_or_default();
     let team: Team = serde_json::from_str(&text)?;
     let declared =
-        model::declare(&team, Environment::Local).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let objects: Vec<Value> = objects::of(&declared).iter().map(objects::Object::json).collect();
+        model::declare(&team, &Site::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let objects: Vec<Value> = objects::of(&declared, &Surroundings::fresh(&declared)).iter().map(objects::Object::json).collect();
     Ok(format!("{}\n", serde_json::to_string_pretty(&objects)?))
 }
 

@@ -6,11 +6,11 @@ use kube::Api;
 use mlp_bus::{Bus, BusOptions, Relay};
 use mlp_crds::Team;
 use mlp_harness::{NatsOptions, NatsServer};
-use mlp_model::Environment;
 use mlp_reconcile::testing::{Call, Feed, MockApi};
 use mlp_reconcile::{Controller, Handle, ObjectRef, Options, Trigger, watcher};
-use mlp_team_isolation::domain::{model, objects};
-use mlp_team_isolation::reconcile::{TeamReconciler, watches};
+use mlp_team_isolation::domain::model::{self, Site};
+use mlp_team_isolation::domain::objects::{self, Surroundings};
+use mlp_team_isolation::reconcile::{Signals, TeamReconciler, watches};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,10 @@ impl World {
         let teams = api.feed("/apis/mlplatform.dev/v1alpha1/teams", "Team");
         let namespaces = api.feed("/api/v1/namespaces", "Namespace");
         api.feed("/apis/mlplatform.dev/v1alpha1/incidents", "Incident");
+        api.feed("/apis/mlplatform.dev/v1alpha1/isolationexemptions", "IsolationExemption");
+        api.feed("/api/v1/configmaps", "ConfigMap");
+        api.feed("/api/v1/secrets", "Secret");
+        api.feed("/api/v1/events", "Event");
         let collections = [
             ("/api/v1/serviceaccounts", "ServiceAccount"),
             ("/api/v1/resourcequotas", "ResourceQuota"),
@@ -55,11 +59,11 @@ impl World {
         let options = Options { workers: 1, trigger: Trigger::SpecOrMetadata, ..Options::default() };
         let all = Api::<Team>::all(client.clone());
         let controller = Controller::new("test", all, watcher::Config::default(), options);
-        let (controller, caches) = watches(controller, &client);
+        let (controller, caches) = watches(controller, &client, Signals::default());
         let teams = controller.handle();
         let relay = Relay::new(self.bus.publisher());
         let store = teams.store().clone();
-        let reconciler = TeamReconciler::new(client, store, caches, relay, None, Environment::Local);
+        let reconciler = TeamReconciler::new(client, store, caches, relay, None, Site::default());
         tokio::spawn(controller.run(reconciler, self.stop.clone()));
         teams
     }
@@ -67,8 +71,8 @@ impl World {
     /// Puts everything that the team should have into the cluster, its quota in force.
     fn put_all(&self) {
         let declared: Team = serde_json::from_value(team(json!({}))).unwrap();
-        let declared = model::declare(&declared, Environment::Local).unwrap();
-        for object in objects::of(&declared) {
+        let declared = model::declare(&declared, &Site::default()).unwrap();
+        for object in objects::of(&declared, &Surroundings::fresh(&declared)) {
             let mut object = object.json();
             let kind = object["kind"].as_str().unwrap().to_owned();
             object["metadata"]["uid"] = json!(format!("uid-{kind}"));

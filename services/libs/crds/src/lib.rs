@@ -1,6 +1,7 @@
 //! The custom resources as Rust types; `deploy/crds` is generated from them.
 //!
-//! Each kind has a file: [`team`], [`database`], [`cache`], [`price_sheet`] are declared by people;
+//! Each kind has a file: [`team`], [`isolation_exemption`], [`database`], [`cache`], [`price_sheet`] are
+//! declared by people;
 //! [`incident`], [`health_record`] and [`application_record`] are written by services; [`argocd`]
 //! holds Argo CD's `Application` and `AppProject`, where the fields that we read are typed and the
 //! rest is preserved. [`amount`] is the quantity type they share, [`schema`] turns derived schemas
@@ -19,6 +20,7 @@ pub mod cache;
 pub mod database;
 pub mod health_record;
 pub mod incident;
+pub mod isolation_exemption;
 pub mod price_sheet;
 pub mod schema;
 pub mod status;
@@ -36,6 +38,7 @@ pub use cache::{Cache, CacheSpec, CacheStatus};
 pub use database::{Database, DatabaseSpec, DatabaseStatus};
 pub use health_record::{HealthRecord, HealthRecordSpec, HealthRecordStatus};
 pub use incident::{Incident, IncidentSpec, IncidentStatus};
+pub use isolation_exemption::{IsolationExemption, IsolationExemptionSpec, IsolationExemptionStatus};
 pub use price_sheet::{PriceSheet, PriceSheetSpec, PriceSheetStatus};
 pub use team::{Team, TeamSpec, TeamStatus};
 
@@ -43,6 +46,7 @@ pub use team::{Team, TeamSpec, TeamStatus};
 pub fn ours() -> Vec<CustomResourceDefinition> {
     let derived = [
         Team::crd(),
+        IsolationExemption::crd(),
         Database::crd(),
         Cache::crd(),
         PriceSheet::crd(),

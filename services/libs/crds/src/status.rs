@@ -4,7 +4,7 @@ use mlp_model::Outbox;
 
 use crate::{
     ApplicationRecordStatus, CacheStatus, Condition, DatabaseStatus, HealthRecordStatus, IncidentStatus,
-    PriceSheetStatus, TeamStatus,
+    IsolationExemptionStatus, PriceSheetStatus, TeamStatus,
 };
 
 /// Reasons of `Ready=False` that say "not yet": somebody or something else acts first, and nothing is
@@ -65,6 +65,7 @@ macro_rules! common_status {
 
 common_status!(
     TeamStatus,
+    IsolationExemptionStatus,
     DatabaseStatus,
     CacheStatus,
     PriceSheetStatus,

@@ -11,6 +11,7 @@ mod logs;
 mod restart;
 mod status;
 mod support_bundle;
+mod team;
 mod test;
 mod trace;
 pub(crate) mod up;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Env => env::env(&global),
         Command::Logs(flags) => logs::logs(&global, &flags).await,
         Command::Events(verb) => events::events(&global, &verb).await,
+        Command::Team(flags) => team::team(&global, &flags).await,
         Command::Restart(flags) => restart::restart(&global, &flags).await,
         Command::Trace(flags) => trace::trace(&global, &flags).await,
         Command::Doctor => doctor::doctor(&global).await,

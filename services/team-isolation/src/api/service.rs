@@ -2,28 +2,55 @@
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
+use kube::{Api, Client};
+use mlp_crds::team::TeamSpec;
 use mlp_crds::Team;
-use mlp_host::grpc::Objects;
+use mlp_host::grpc::{Access, Authorizer, Identity, Objects, invalid_fields};
 use mlp_proto::json::from_struct;
 use mlp_proto::team::api::v1 as proto;
 use mlp_proto::team::api::v1::team_service_server::TeamService;
 use tonic::{Request, Response, Status};
 
-use super::convert;
+use super::{convert, members, reach, refused, review};
+use crate::domain::model::Site;
 
 /// Teams are cluster-scoped.
 const NO_NAMESPACE: &str = "";
 
-/// Serves Teams to callers that may read and write them.
+/// Serves Teams to callers that may read and write them, and to members what concerns them.
 pub struct Teams {
     objects: Objects<Team>,
+    client: Client,
+    authorizer: Authorizer,
+    site: Site,
 }
 
 impl Teams {
-    /// Serves what `objects` reads and writes.
-    pub const fn new(objects: Objects<Team>) -> Self {
-        Self { objects }
+    /// Reads and writes through `client` what `authorizer` lets a caller.
+    pub fn new(client: Client, authorizer: Authorizer, manager: &'static str, site: Site) -> Self {
+        let objects = Objects::new(client.clone(), authorizer.clone(), manager);
+        Self { objects, client, authorizer, site }
     }
+
+    async fn team_for_member<T>(&self, request: &Request<T>, name: &str) -> Result<Team, Status> {
+        members::team_for_member(&self.client, &self.authorizer, request, name).await
+    }
+
+    /// What a declaration refers to, its writer must be able to read: the service would for anybody.
+    async fn may_copy<T>(&self, request: &Request<T>, spec: &serde_json::Value) -> Result<(), Status> {
+        let copies = spec.get("copies").and_then(serde_json::Value::as_array).into_iter().flatten();
+        for copy in copies {
+            let text = |key: &str| copy.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let resource = if text("kind") == "Secret" { "secrets" } else { "configmaps" };
+            let access = Access::new("get", "", resource).in_namespace(text("namespace")).named(text("name"));
+            self.authorizer.check(request, &access).await?;
+        }
+        Ok(())
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
+    Identity::of(request).cloned().ok_or_else(|| Status::unauthenticated("send a bearer token of the cluster"))
 }
 
 #[tonic::async_trait]
@@ -66,6 +93,7 @@ impl TeamService for Teams {
     ) -> Result<Response<proto::ApplyTeamResponse>, Status> {
         let proto::ApplyTeamRequest { name, spec, dry_run } = request.get_ref();
         let spec = from_struct(&spec.clone().unwrap_or_default());
+        self.may_copy(&request, &spec).await?;
         let (team, change) = self.objects.apply(&request, NO_NAMESPACE, name, spec, *dry_run).await?;
         let change = convert::what_changed(change).into();
         Ok(Response::new(proto::ApplyTeamResponse { team: Some(convert::team(&team)), change }))
@@ -78,5 +106,73 @@ impl TeamService for Teams {
         let proto::DeleteTeamRequest { name, uid } = request.get_ref();
         self.objects.delete(&request, NO_NAMESPACE, name, uid).await?;
         Ok(Response::new(proto::DeleteTeamResponse {}))
+    }
+
+    async fn plan_team(
+        &self,
+        request: Request<proto::PlanTeamRequest>,
+    ) -> Result<Response<proto::PlanTeamResponse>, Status> {
+        let proto::PlanTeamRequest { name, spec } = request.get_ref();
+        let access = Access::new("get", "mlplatform.dev", "teams").named(name);
+        self.authorizer.check(&request, &access).await?;
+        let found = Api::<Team>::all(self.client.clone()).get_opt(name).await;
+        let found = found.map_err(|error| refused("read the team", &error))?;
+        let mut team = found.unwrap_or_else(|| Team::new(name, TeamSpec::default()));
+        if let Some(spec) = spec {
+            let wrong = |error: serde_json::Error| invalid_fields([("spec", error.to_string())]);
+            team.spec = serde_json::from_value(from_struct(spec)).map_err(wrong)?;
+        }
+        Ok(Response::new(review::plan(&self.client, &self.site, &team).await?))
+    }
+
+    async fn list_namespaces(
+        &self,
+        request: Request<proto::ListNamespacesRequest>,
+    ) -> Result<Response<proto::ListNamespacesResponse>, Status> {
+        let namespaces = members::namespaces(&self.client, &caller(&request)?).await?;
+        Ok(Response::new(proto::ListNamespacesResponse { namespaces }))
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<proto::GetUsageRequest>,
+    ) -> Result<Response<proto::GetUsageResponse>, Status> {
+        let team = self.team_for_member(&request, &request.get_ref().name).await?;
+        Ok(Response::new(members::usage(&team)))
+    }
+
+    async fn list_denials(
+        &self,
+        request: Request<proto::ListDenialsRequest>,
+    ) -> Result<Response<proto::ListDenialsResponse>, Status> {
+        let team = self.team_for_member(&request, &request.get_ref().name).await?;
+        Ok(Response::new(proto::ListDenialsResponse { denials: members::denials(&team) }))
+    }
+
+    async fn can_i(&self, request: Request<proto::CanIRequest>) -> Result<Response<proto::CanIResponse>, Status> {
+        let proto::CanIRequest { team, user, groups } = request.get_ref();
+        let who = if user.is_empty() {
+            caller(&request)?
+        } else {
+            // About others only the platform's people may ask.
+            let access = Access::new("get", "mlplatform.dev", "teams").named(team);
+            self.authorizer.check(&request, &access).await?;
+            let everybody = "system:authenticated".to_owned();
+            Identity { user: user.clone(), groups: groups.iter().cloned().chain([everybody]).collect(), ..Identity::default() }
+        };
+        let team = self.team_for_member(&request, team).await?;
+        Ok(Response::new(proto::CanIResponse { rights: members::rights(&self.client, &team, &who).await? }))
+    }
+
+    async fn reach(&self, request: Request<proto::ReachRequest>) -> Result<Response<proto::ReachResponse>, Status> {
+        Ok(Response::new(reach::reach(&self.client, &self.authorizer, &request).await?))
+    }
+
+    async fn get_compliance(
+        &self,
+        request: Request<proto::GetComplianceRequest>,
+    ) -> Result<Response<proto::GetComplianceResponse>, Status> {
+        let team = self.team_for_member(&request, &request.get_ref().name).await?;
+        Ok(Response::new(review::compliance(&self.client, &self.site, &team).await?))
     }
 }

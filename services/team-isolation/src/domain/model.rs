@@ -3,31 +3,21 @@
 //! Schema and CEL refuse most bad input at the API server. What they cannot see, or what an older
 //! definition let in, is refused here with the field's path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::LimitRangeItem;
 use k8s_openapi::api::rbac::v1::Subject;
 use mlp_crds::Team;
-use mlp_crds::team::{Access, Members, NetworkMode, NetworkPolicySpec, PodSecurityLevel, Role};
+use mlp_crds::team::{
+    Access, CopiedObject, IngressSpec, Members, NetworkMode, NetworkPolicySpec, OffboardingPhase, PodSecurity,
+    PodSecurityLevel, PolicySpec, QuotaSpec, Role, SchedulingSpec,
+};
 use mlp_model::{Environment, NameError, TeamName};
 
 use super::objects::limits;
 use super::quantity::{Quantity, QuantityError};
 
-/// Namespaces of Kubernetes, of the platform and of what it shares: default rules admit their traffic.
-const RESERVED_NAMESPACES: [&str; 9] = [
-    "default",
-    "argocd",
-    "monitoring",
-    "ingress-nginx",
-    "database",
-    "cache",
-    "storage",
-    "platform",
-    "local-path-storage",
-];
-/// Label keys that this service writes on namespaces and that a Team may therefore not set.
-pub const OWN_PLAIN_LABELS: [&str; 4] = ["cost-center", "environment", "name", "team"];
+mod checks;
 
 /// A Team that can be made true.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,24 +32,61 @@ pub struct DeclaredTeam {
     pub cost_center: String,
     /// Where the platform runs.
     pub environment: Environment,
-    /// Names of the namespaces, at least one, each once.
-    pub namespaces: Vec<String>,
+    /// The namespaces, at least one, each once.
+    pub namespaces: Vec<DeclaredNamespace>,
     /// Labels beside the platform's own.
     pub labels: BTreeMap<String, String>,
     /// The most that the namespaces may use together, by Kubernetes' quota keys.
     pub quota: BTreeMap<String, Quantity>,
     /// Items of the LimitRange, empty where none is wanted.
     pub limits: Vec<LimitRangeItem>,
-    /// Name of the team's service account.
-    pub service_account: String,
-    /// Role of the team's service account.
-    pub service_account_role: Role,
+    /// The team's service accounts with their roles; the first is the one that automation uses.
+    pub accounts: Vec<(String, Role)>,
     /// Who holds which role; a role that nobody holds is absent.
     pub members: BTreeMap<Role, Vec<Subject>>,
     /// Admitted traffic, or nothing where policy is off.
     pub network: Option<NetworkPolicySpec>,
-    /// Pod Security levels.
-    pub pod_security: PodSecurityLabels,
+    /// Pod Security as declared; the environment of each namespace fills in the rest.
+    pub pod_security: PodSecurity,
+    /// Lists that admission compares with.
+    pub policy: PolicySpec,
+    /// Hosts, classes and gateways.
+    pub ingress: IngressSpec,
+    /// Pools, selectors and tolerations.
+    pub scheduling: SchedulingSpec,
+    /// Extended resources that the quota opens.
+    pub open_resources: Vec<String>,
+    /// DeviceClasses that the quota opens.
+    pub device_classes: Vec<String>,
+    /// Addresses of nodes, pods and services that no policy of a team may open.
+    pub protected_cidrs: Vec<String>,
+    /// Objects that every namespace gets a copy of.
+    pub copies: Vec<CopiedObject>,
+    /// Whether the team works, or is on its way out.
+    pub phase: OffboardingPhase,
+}
+
+/// A namespace of a team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredNamespace {
+    /// Its name.
+    pub name: String,
+    /// The environment that decides the tier of its rules.
+    pub environment: Environment,
+    /// Percent of the team's quota that is always its own.
+    pub share: u32,
+}
+
+impl DeclaredTeam {
+    /// Names of the namespaces.
+    pub fn namespace_names(&self) -> Vec<String> {
+        self.namespaces.iter().map(|namespace| namespace.name.clone()).collect()
+    }
+
+    /// The account that the team's automation uses.
+    pub fn service_account(&self) -> &str {
+        self.accounts.first().map(|(name, _)| name.as_str()).unwrap_or_default()
+    }
 }
 
 /// Pod Security levels with the environment's defaults applied.
@@ -100,6 +127,27 @@ pub enum Invalid {
     /// A namespace is listed twice.
     #[error("spec.namespaces: `{0}` is listed twice; remove one")]
     NamespaceTwice(String),
+    /// Two service accounts of one name.
+    #[error("spec.access.serviceAccounts: `{0}` is listed twice; remove one")]
+    AccountTwice(String),
+    /// A group or user with two roles.
+    #[error("spec.access: {kind} `{name}` is listed under {} and {}; keep the stronger one", roles[0], roles[1])]
+    TwoRoles {
+        /// Group or User.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The roles.
+        roles: [&'static str; 2],
+    },
+    /// Two objects to copy would have one name.
+    #[error("spec.copies: two of kind {kind} are called `{name}`; they would share one copy")]
+    CopyTwice {
+        /// The kind.
+        kind: String,
+        /// The name.
+        name: String,
+    },
     /// A namespace's name that Kubernetes would refuse, or that belongs to the system.
     #[error("spec.namespaces: `{0}` cannot be a team's namespace; use a DNS label that is not the system's")]
     NamespaceName(String),
@@ -123,93 +171,95 @@ pub enum Invalid {
     },
 }
 
+/// Where the platform runs, as far as teams are concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// The platform's environment.
+    pub environment: Environment,
+    /// Addresses of nodes, pods and services.
+    pub protected_cidrs: Vec<String>,
+}
+
 /// Reads a Team. All problems are found, not only the first.
 ///
 /// # Errors
 /// At least one [`Invalid`], each naming its field.
-pub fn declare(team: &Team, environment: Environment) -> Result<DeclaredTeam, Vec<Invalid>> {
+pub fn declare(team: &Team, site: &Site) -> Result<DeclaredTeam, Vec<Invalid>> {
     let mut problems = Vec::new();
     let raw_name = team.metadata.name.clone().unwrap_or_default();
     let name = raw_name.parse::<TeamName>().map_err(|error| problems.push(Invalid::Name(error))).ok();
     // The default namespace follows from the name, whose problem is said already.
     let listed: Vec<_> = team.spec.namespaces.iter().map(|namespace| namespace.name.clone()).collect();
-    check_namespaces(&listed, &mut problems);
-    check_labels(&team.spec.labels, &mut problems);
+    checks::namespaces(&listed, &mut problems);
+    checks::labels(&team.spec.labels, &mut problems);
+    checks::copies(&team.spec.copies, &mut problems);
     let access = team.spec.access.clone().unwrap_or_default();
     let members = subjects(&access, &mut problems);
+    let accounts = accounts(&raw_name, &access, &mut problems);
     let quota = quota(team, &mut problems);
     let limits =
         team.spec.limit_range.as_ref().map(|spec| limits::items(spec, &mut problems)).unwrap_or_default();
     let (Some(name), true) = (name, problems.is_empty()) else {
         return Err(problems);
     };
-    let account = access.service_account.unwrap_or_default();
+    let spec = &team.spec;
     Ok(DeclaredTeam {
         uid: team.metadata.uid.clone().unwrap_or_default(),
         generation: team.metadata.generation.unwrap_or_default(),
         cost_center: team.cost_center().to_owned(),
-        environment,
-        namespaces: team.namespace_names(),
-        labels: team.spec.labels.clone(),
+        environment: site.environment,
+        namespaces: namespaces(team, site.environment),
+        labels: spec.labels.clone(),
         quota,
         limits,
-        service_account: account.name.unwrap_or_else(|| format!("{name}-team")),
-        service_account_role: account.role,
+        accounts,
         members,
         network: network(team),
-        pod_security: pod_security(team, environment),
+        pod_security: spec.pod_security.clone().unwrap_or_default(),
+        policy: spec.policy.clone().unwrap_or_default(),
+        ingress: spec.ingress.clone().unwrap_or_else(IngressSpec::none),
+        scheduling: spec.scheduling.clone().unwrap_or_default(),
+        open_resources: spec.quota.iter().flat_map(QuotaSpec::open_resources).collect(),
+        device_classes: spec.quota.iter().flat_map(QuotaSpec::open_device_classes).collect(),
+        protected_cidrs: site.protected_cidrs.clone(),
+        copies: spec.copies.clone(),
+        phase: spec.offboarding.as_ref().map(|spec| spec.phase).unwrap_or_default(),
         name,
     })
 }
 
-fn check_namespaces(names: &[String], problems: &mut Vec<Invalid>) {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        let first_part = name.split('-').next().unwrap_or(name);
-        let reserved =
-            ["kube", "mlp", "istio"].contains(&first_part) || RESERVED_NAMESPACES.contains(&name.as_str());
-        if reserved || !mlp_model::name::is_dns_label(name) {
-            problems.push(Invalid::NamespaceName(name.clone()));
+/// The team's namespaces, the default applied.
+fn namespaces(team: &Team, environment: Environment) -> Vec<DeclaredNamespace> {
+    let listed = team.spec.namespaces.iter();
+    let declared = |name: String| {
+        let spec = listed.clone().find(|spec| spec.name == name);
+        DeclaredNamespace {
+            environment: spec.and_then(|spec| spec.environment).unwrap_or(environment),
+            share: spec.and_then(|spec| spec.share).unwrap_or_default(),
+            name,
         }
-        if !seen.insert(name) {
-            problems.push(Invalid::NamespaceTwice(name.clone()));
+    };
+    team.namespace_names().into_iter().map(declared).collect()
+}
+
+/// The team's accounts: the one of its automation, then the others.
+fn accounts(team: &str, access: &Access, problems: &mut Vec<Invalid>) -> Vec<(String, Role)> {
+    let first = access.service_account.clone().unwrap_or_default();
+    let mut accounts = vec![(first.name.unwrap_or_else(|| format!("{team}-team")), first.role)];
+    for spec in &access.service_accounts {
+        let name = spec.name.clone().unwrap_or_default();
+        if accounts.iter().any(|(known, _)| *known == name) {
+            problems.push(Invalid::AccountTwice(name.clone()));
         }
+        accounts.push((name, spec.role));
     }
-}
-
-fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Vec<Invalid>) {
-    let platforms = |key: &str| {
-        OWN_PLAIN_LABELS.contains(&key)
-            || key.split_once('/').is_some_and(|(domain, _)| is_platform_domain(domain))
-    };
-    problems.extend(labels.keys().filter(|key| platforms(key)).map(|key| Invalid::Label(key.clone())));
-    problems.extend(labels.keys().filter(|key| !is_label_key(key)).map(|key| Invalid::LabelKey(key.clone())));
-}
-
-/// Kubernetes' syntax of a label key: an optional DNS subdomain and a slash, then a name.
-fn is_label_key(key: &str) -> bool {
-    let (maybe_domain, name) = key.split_once('/').map_or((None, key), |(domain, name)| (Some(domain), name));
-    let ends_well = |text: &str| {
-        let ends = [text.chars().next(), text.chars().next_back()];
-        ends.into_iter().all(|end| end.is_some_and(|end| end.is_ascii_alphanumeric()))
-    };
-    let name_is_one = name.len() <= 63
-        && ends_well(name)
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
-    let is_domain =
-        |domain: &str| domain.len() <= 253 && domain.split('.').all(mlp_model::name::is_dns_label);
-    name_is_one && maybe_domain.is_none_or(is_domain)
-}
-
-fn is_platform_domain(domain: &str) -> bool {
-    ["mlplatform.dev", "kubernetes.io", "k8s.io"]
-        .iter()
-        .any(|ours| domain == *ours || domain.strip_suffix(ours).is_some_and(|rest| rest.ends_with('.')))
+    accounts
 }
 
 fn subjects(access: &Access, problems: &mut Vec<Invalid>) -> BTreeMap<Role, Vec<Subject>> {
     let listed = [(Role::Admin, &access.admin), (Role::Edit, &access.edit), (Role::View, &access.view)];
     let mut members = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, String), Role> = BTreeMap::new();
     for (role, maybe_members) in listed {
         let Some(Members { groups, users }) = maybe_members else { continue };
         let mut subjects = Vec::new();
@@ -218,7 +268,14 @@ fn subjects(access: &Access, problems: &mut Vec<Invalid>) -> BTreeMap<Role, Vec<
                 if name.starts_with("system:") {
                     problems.push(Invalid::Member { role: role.as_str(), name: name.clone() });
                 }
-                subjects.push(subject(kind, name));
+                match seen.insert((kind, name.clone()), role) {
+                    Some(other) if other != role => problems.push(Invalid::TwoRoles {
+                        kind,
+                        name: name.clone(),
+                        roles: [other.as_str(), role.as_str()],
+                    }),
+                    _ => subjects.push(subject(kind, name)),
+                }
             }
         }
         if !subjects.is_empty() {
@@ -254,17 +311,18 @@ fn network(team: &Team) -> Option<NetworkPolicySpec> {
     (spec.mode == NetworkMode::Enforced).then_some(spec)
 }
 
-fn pod_security(team: &Team, environment: Environment) -> PodSecurityLabels {
-    let spec = team.spec.pod_security.clone().unwrap_or_default();
+/// Pod Security of one namespace: baseline on a laptop and in dev, restricted from staging on (seed
+/// dossier section 10, item 63).
+pub fn pod_security(spec: &PodSecurity, environment: Environment) -> PodSecurityLabels {
     let enforced = match environment {
-        Environment::Prod => PodSecurityLevel::Restricted,
-        Environment::Local | Environment::Dev | Environment::Staging => PodSecurityLevel::Baseline,
+        Environment::Staging | Environment::Prod => PodSecurityLevel::Restricted,
+        Environment::Local | Environment::Dev => PodSecurityLevel::Baseline,
     };
     PodSecurityLabels {
         enforce: spec.enforce.unwrap_or(enforced),
         audit: spec.audit.unwrap_or(PodSecurityLevel::Restricted),
         warn: spec.warn.unwrap_or(PodSecurityLevel::Restricted),
-        version: spec.version.unwrap_or_else(|| "latest".to_owned()),
+        version: spec.version.clone().unwrap_or_else(|| "latest".to_owned()),
     }
 }
 

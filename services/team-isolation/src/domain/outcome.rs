@@ -23,7 +23,7 @@ pub enum Outcome {
     Isolated,
     /// Deletion is asked for and refused while the namespaces hold something.
     RemovalBlocked(Contents),
-    /// Deletion goes on: these namespaces are on their way out.
+    /// Deletion goes on: these namespaces are on their way out, each with what holds it up.
     Removing(Vec<String>),
     /// Nothing of the team is left.
     Removed,
@@ -91,6 +91,18 @@ pub enum Happened {
     Isolated,
     /// Nothing of the team is left.
     Removed,
+    /// A generation after the first is in force.
+    Changed,
+    /// Most of the quota is used.
+    NearLimit,
+    /// Quota moved between namespaces.
+    Rebalanced,
+    /// What somebody had changed was put back.
+    Repaired,
+    /// Requests were refused.
+    Denied,
+    /// A step of the way out was reached.
+    Offboarding,
 }
 
 /// What was already said about the team, from its status.
@@ -114,6 +126,7 @@ pub fn facts(outcome: &Outcome, generation: i64, said: Said) -> Vec<Happened> {
     }
     if outcome.is_ready() && said.isolated < Some(generation) {
         facts.push(Happened::Isolated);
+        facts.extend(said.isolated.map(|_| Happened::Changed));
     }
     if matches!(outcome, Outcome::Removed) && !said.removed && said.declared.is_some() {
         facts.push(Happened::Removed);

@@ -144,9 +144,13 @@ const fn stage_of(kind: Kind) -> Stage {
     match kind {
         Kind::Namespace => Stage::Namespaces,
         Kind::RoleBinding => Stage::Rights,
-        Kind::ServiceAccount | Kind::ResourceQuota | Kind::LimitRange | Kind::NetworkPolicy | Kind::Role => {
-            Stage::Base
-        }
+        Kind::ServiceAccount
+        | Kind::ResourceQuota
+        | Kind::LimitRange
+        | Kind::ConfigMap
+        | Kind::Secret
+        | Kind::NetworkPolicy
+        | Kind::Role => Stage::Base,
     }
 }
 

@@ -76,6 +76,11 @@ impl Quantity {
         Self { nano: self.nano.saturating_add(other.nano), binary: self.binary || other.binary }
     }
 
+    /// Another amount, in this one's family of suffixes.
+    pub const fn with_nano(self, nano: i128) -> Self {
+        Self { nano, binary: self.binary }
+    }
+
     /// The share of part `index` when the amount is split over `parts`: whole units stay whole, and
     /// the parts add up to the amount exactly, the first parts taking the remainder.
     pub fn share(self, index: usize, parts: usize) -> Self {

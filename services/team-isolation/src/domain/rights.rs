@@ -1,8 +1,10 @@
 //! What a team's members may do in the team's namespaces, by role.
 //!
-//! Three things are the platform's and appear in no role with a writing verb: the quota, the limit
-//! range and the network policies (seed dossier section 1.4: there a team could delete its own
-//! isolation). The service's own rights must contain the widest role, because Kubernetes lets
+//! Two things are the platform's and appear in no role with a writing verb: the quota and the limit
+//! range. Network policies, roles and bindings of its own a team may write; those that the platform made
+//! are guarded by `deploy/base/admission/managed.yaml`, and what a team may say in its own by the policies
+//! beside it (seed dossier section 1.4: there a team could delete its own isolation). The service's own
+//! rights must contain the widest role, because Kubernetes lets
 //! nobody grant what it does not hold.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -28,7 +30,7 @@ pub fn rules(role: Role) -> Vec<PolicyRule> {
             rules.push(rule("", &["serviceaccounts"], &WRITE));
             rules.push(rule("", &["serviceaccounts/token"], &["create"]));
             // Kubernetes lets nobody bind a role that holds more than the binder does.
-            rules.push(rule("rbac.authorization.k8s.io", &["rolebindings"], &WRITE));
+            rules.push(rule("rbac.authorization.k8s.io", &["rolebindings", "roles"], &WRITE));
             rules
         }
         Role::Edit => edit(),
@@ -41,12 +43,17 @@ fn edit() -> Vec<PolicyRule> {
         rule("", &["configmaps", "persistentvolumeclaims", "pods", "secrets", "services"], &WRITE),
         rule("", &["pods/attach", "pods/exec", "pods/portforward"], &["create", "get"]),
         rule("", &["pods/eviction"], &["create"]),
+        rule("", &["pods/ephemeralcontainers", "pods/resize"], &["get", "patch", "update"]),
         rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &WRITE),
         rule("apps", &["deployments/scale", "replicasets/scale", "statefulsets/scale"], &WRITE),
         rule("batch", &["cronjobs", "jobs"], &WRITE),
         rule("autoscaling", &["horizontalpodautoscalers"], &WRITE),
         rule("policy", &["poddisruptionbudgets"], &WRITE),
-        rule("networking.k8s.io", &["ingresses"], &WRITE),
+        rule("networking.k8s.io", &["ingresses", "networkpolicies"], &WRITE),
+        rule("gateway.networking.k8s.io", &["grpcroutes", "httproutes", "tlsroutes"], &WRITE),
+        rule("cert-manager.io", &["certificates"], &WRITE),
+        rule("snapshot.storage.k8s.io", &["volumesnapshots"], &WRITE),
+        rule("resource.k8s.io", &["resourceclaims", "resourceclaimtemplates"], &WRITE),
         rule("monitoring.coreos.com", &["podmonitors", "prometheusrules", "servicemonitors"], &WRITE),
         rule("argoproj.io", &["applications"], &WRITE),
         rule("mlplatform.dev", &["caches", "databases"], &WRITE),
@@ -62,7 +69,11 @@ fn view() -> Vec<PolicyRule> {
         rule("batch", &["cronjobs", "jobs"], &READ),
         rule("autoscaling", &["horizontalpodautoscalers"], &READ),
         rule("policy", &["poddisruptionbudgets"], &READ),
-        rule("networking.k8s.io", &["ingresses"], &READ),
+        rule("networking.k8s.io", &["ingresses", "networkpolicies"], &READ),
+        rule("gateway.networking.k8s.io", &["grpcroutes", "httproutes", "tlsroutes"], &READ),
+        rule("cert-manager.io", &["certificates"], &READ),
+        rule("snapshot.storage.k8s.io", &["volumesnapshots"], &READ),
+        rule("resource.k8s.io", &["resourceclaims", "resourceclaimtemplates"], &READ),
         rule("monitoring.coreos.com", &["podmonitors", "prometheusrules", "servicemonitors"], &READ),
         rule("argoproj.io", &["applications"], &READ),
         rule("mlplatform.dev", &["caches", "databases"], &READ),
@@ -89,7 +100,6 @@ fn platform_owned() -> Vec<PolicyRule> {
         ),
         rule("discovery.k8s.io", &["endpointslices"], &READ),
         rule("events.k8s.io", &["events"], &READ),
-        rule("networking.k8s.io", &["networkpolicies"], &READ),
         rule("rbac.authorization.k8s.io", &["rolebindings", "roles"], &READ),
     ]
 }
@@ -125,9 +135,9 @@ mod tests {
             ("", "resourcequotas"),
             ("", "limitranges"),
             ("", "namespaces"),
-            ("networking.k8s.io", "networkpolicies"),
-            ("rbac.authorization.k8s.io", "roles"),
             ("mlplatform.dev", "teams"),
+            ("mlplatform.dev", "isolationexemptions"),
+            ("discovery.k8s.io", "endpointslices"),
             ("", "pods/binding"),
             ("", "endpoints"),
         ];
@@ -150,10 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn no_role_leads_further() {
+        for role in Role::ALL {
+            for rule in rules(role) {
+                let leads = ["*", "bind", "escalate", "impersonate"];
+                assert!(rule.verbs.iter().all(|verb| !leads.contains(&verb.as_str())), "{role:?}: {rule:?}");
+                assert!(rule.resources.iter().flatten().all(|name| !name.contains('*')), "{role:?}: {rule:?}");
+            }
+        }
+    }
+
+    #[test]
     fn roles_differ_as_their_names_say() {
         assert!(allows(Role::Admin, "", "serviceaccounts", "create"));
         assert!(!allows(Role::Edit, "", "serviceaccounts", "create"));
         assert!(!allows(Role::Edit, "rbac.authorization.k8s.io", "rolebindings", "create"));
+        assert!(!allows(Role::Edit, "rbac.authorization.k8s.io", "roles", "create"));
         assert!(allows(Role::Edit, "apps", "deployments", "create"));
         assert!(allows(Role::Edit, "mlplatform.dev", "databases", "create"));
         assert!(!allows(Role::View, "", "secrets", "get"));

@@ -87,6 +87,8 @@ impl TeamReconciler {
             Object::ServiceAccount(desired) => send(&self.api(object), &object.key(), desired, live).await,
             Object::ResourceQuota(desired) => send(&self.api(object), &object.key(), desired, live).await,
             Object::LimitRange(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::ConfigMap(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::Secret(desired) => send(&self.api(object), &object.key(), desired, live).await,
             Object::NetworkPolicy(desired) => send(&self.api(object), &object.key(), desired, live).await,
             Object::Role(desired) => send(&self.api(object), &object.key(), desired, live).await,
             Object::RoleBinding(desired) => {
@@ -119,6 +121,8 @@ impl TeamReconciler {
             Kind::ServiceAccount => self.drop_object::<core::ServiceAccount>(key, live).await,
             Kind::ResourceQuota => self.drop_object::<core::ResourceQuota>(key, live).await,
             Kind::LimitRange => self.drop_object::<core::LimitRange>(key, live).await,
+            Kind::ConfigMap => self.drop_object::<core::ConfigMap>(key, live).await,
+            Kind::Secret => self.drop_object::<core::Secret>(key, live).await,
             Kind::NetworkPolicy => self.drop_object::<networking::NetworkPolicy>(key, live).await,
             Kind::Role => self.drop_object::<rbac::Role>(key, live).await,
             Kind::RoleBinding => self.drop_object::<rbac::RoleBinding>(key, live).await,
@@ -179,6 +183,12 @@ async fn send<K: Kubernetes>(
     let uid = live.and_then(|live| live.pointer("/metadata/uid"));
     if let (Some(uid), Some(metadata)) = (uid, body.get_mut("metadata").and_then(Value::as_object_mut)) {
         metadata.insert("uid".to_owned(), uid.clone());
+        // Headroom moves between quotas by what was seen of each: a quota that has changed since, even
+        // only in its use, is looked at again.
+        let version = live.and_then(|live| live.pointer("/metadata/resourceVersion"));
+        if let (Kind::ResourceQuota, Some(version)) = (key.kind, version) {
+            metadata.insert("resourceVersion".to_owned(), version.clone());
+        }
     }
     let written = api.patch(&key.name, &PatchParams::apply(SERVICE).force(), &Patch::Apply(&body)).await;
     let written = written.map_err(|source| CallError::of(action(), source))?;

@@ -6,11 +6,17 @@
 
 mod accounts;
 mod apply;
+mod demand;
+mod denials;
 mod index;
 mod observe;
 mod recent;
+mod recount;
 mod remove;
 mod report;
+mod signals;
+mod surroundings;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +24,20 @@ use std::time::Duration;
 use kube::{Api, ResourceExt};
 use mlp_bus::Relay;
 use mlp_crds::Team;
-use mlp_model::{Environment, OutboxStore as _, labels};
+use mlp_model::{OutboxStore as _, labels};
 use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 
+use crate::domain::model::Site;
 use crate::domain::outcome::Outcome;
 use crate::domain::{SERVICE, claims, model, objects, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
 pub use observe::{Caches, watches};
+pub use signals::Signals;
 use recent::{LOOK_AGAIN, Made, Waiting};
+use recount::Counted;
+use work::Works;
 
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
@@ -52,8 +62,11 @@ pub struct TeamReconciler {
     used: Waiting,
     relay: Relay,
     accounts: Option<Accounts>,
+    /// When quotas at their limit were counted.
+    counted: Counted,
+    works: Works,
     recorder: Recorder,
-    environment: Environment,
+    site: Site,
 }
 
 impl TeamReconciler {
@@ -64,17 +77,18 @@ impl TeamReconciler {
         caches: Caches,
         relay: Relay,
         accounts: Option<Accounts>,
-        environment: Environment,
+        site: Site,
     ) -> Self {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
         let (made, waiting, used) = (Made::default(), Waiting::default(), Waiting::default());
-        Self { client, teams, all_teams, caches, made, waiting, used, relay, accounts, recorder, environment }
+        let (counted, works) = (Counted::default(), Works::default());
+        Self { client, teams, all_teams, caches, made, waiting, used, relay, accounts, counted, works, recorder, site }
     }
 
     /// Makes what is declared true, as far as it can be now.
     async fn isolate(&self, team: &Team) -> Result<Outcome, Error> {
-        let declared = match model::declare(team, self.environment) {
+        let declared = match model::declare(team, &self.site) {
             Ok(declared) => declared,
             Err(problems) => return Ok(Outcome::Invalid(problems)),
         };
@@ -83,17 +97,19 @@ impl TeamReconciler {
             return Ok(Outcome::Obstructed(obstacles));
         }
         let observed = self.observed(team);
-        let plan = plan::plan(objects::of(&declared), &observed);
+        let leaving = self.leftovers(team, &declared.namespace_names());
+        let around = self.surroundings(team, &declared, &observed, &leaving).await?;
+        let plan = plan::plan(objects::of(&declared, &around), &observed);
         if !plan.steps.is_empty() {
             tracing::info!(steps = plan.steps.len(), waits = plan.waits.len(), "carrying out a plan");
             tracing::debug!(%plan, "plan");
         }
         self.carry_out(&declared, &plan, &observed).await?;
+        self.works.note(declared.name.as_str(), &plan, &observed, report::is_established(team));
         if !plan.waits.is_empty() {
             return Ok(Outcome::WaitingForQuota(plan.waits.into_iter().collect()));
         }
-        let leftovers = self.leftovers(team, &declared.namespaces);
-        if leftovers.is_empty() { Ok(Outcome::Isolated) } else { self.sweep(leftovers).await }
+        if leaving.is_empty() { Ok(Outcome::Isolated) } else { self.sweep(leaving).await }
     }
 
     /// What keeps the team from its namespaces.
@@ -167,9 +183,11 @@ impl Reconciler<Team> for TeamReconciler {
         }
         let team = self.report(team, &outcome).await?;
         self.publish(&team).await?;
+        let denials = self.caches.around.signals.denials.due_in(&team.name_any());
         match outcome {
             Outcome::Removed => self.release(&team).await.map(|()| Next::Done),
             Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) => Ok(Next::After(BLOCKED_AGAIN)),
+            _ if denials.is_some() => Ok(Next::After(denials.unwrap_or_default().max(LOOK_AGAIN))),
             _ if self.used.is_waiting(&team.name_any()) => Ok(Next::After(USED_AGE)),
             _ if self.caches.recent.is_lagging(&team.name_any()) => Ok(Next::After(LOOK_AGAIN)),
             _ => Ok(Next::Done),
@@ -181,6 +199,7 @@ impl Reconciler<Team> for TeamReconciler {
         self.made.forget(&key.name);
         self.waiting.stops(&key.name);
         self.used.stops(&key.name);
+        self.caches.around.signals.denials.forget(&key.name);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace, ResourceQuota, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, ResourceExt};
@@ -19,8 +19,11 @@ use serde_json::Value;
 use super::TeamReconciler;
 use super::index::Index;
 use super::recent::Recent;
+use super::signals::Signals;
+use super::surroundings::{self, Around};
 use crate::domain::SERVICE;
 use crate::domain::claims::{Claimant, Existing};
+use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::{Key, Kind, quota};
 use crate::domain::plan::Observed;
 use crate::error::Error;
@@ -33,20 +36,25 @@ pub struct Caches {
     accounts: Store<ServiceAccount>,
     quotas: Store<ResourceQuota>,
     limits: Store<LimitRange>,
+    config_maps: Store<ConfigMap>,
+    secrets: Store<Secret>,
     policies: Store<NetworkPolicy>,
     roles: Store<Role>,
     bindings: Store<RoleBinding>,
     incidents: Store<Incident>,
+    pub(super) around: Around,
 }
 
 /// Adds a watch for each kind that this service writes, and for incidents.
-pub fn watches(controller: Controller<Team>, client: &kube::Client) -> (Controller<Team>, Caches) {
+pub fn watches(controller: Controller<Team>, client: &kube::Client, signals: Signals) -> (Controller<Team>, Caches) {
     let (index, recent) = (Index::default(), Recent::default());
     let notes = Notes { index: index.clone(), recent: recent.clone() };
     let (controller, namespaces) = all_namespaces(controller, client, notes.clone());
     let (controller, accounts) = owned(controller, client, &notes, Kind::ServiceAccount);
     let (controller, quotas) = owned(controller, client, &notes, Kind::ResourceQuota);
     let (controller, limits) = owned(controller, client, &notes, Kind::LimitRange);
+    let (controller, config_maps) = copied(controller, client, &notes, Kind::ConfigMap);
+    let (controller, secrets) = copied(controller, client, &notes, Kind::Secret);
     let (controller, policies) = owned(controller, client, &notes, Kind::NetworkPolicy);
     let (controller, roles) = owned(controller, client, &notes, Kind::Role);
     let (controller, bindings) = owned(controller, client, &notes, Kind::RoleBinding);
@@ -56,10 +64,23 @@ pub fn watches(controller: Controller<Team>, client: &kube::Client) -> (Controll
         controller.watches_into(writer, all, watcher::Config::default(), |incident: &Incident| {
             vec![ObjectRef::new(&incident.spec.team)]
         });
-    (
-        controller,
-        Caches { index, recent, namespaces, accounts, quotas, limits, policies, roles, bindings, incidents },
-    )
+    let (controller, around) = surroundings::watches(controller, client, &namespaces, signals);
+    let caches = Caches {
+        index,
+        recent,
+        namespaces,
+        accounts,
+        quotas,
+        limits,
+        config_maps,
+        secrets,
+        policies,
+        roles,
+        bindings,
+        incidents,
+        around,
+    };
+    (controller, caches)
 }
 
 /// All namespaces, so that one that is freed heals the team that waits for it.
@@ -99,7 +120,33 @@ fn owned<K>(
 where
     K: Kubernetes<DynamicType = ()>,
 {
-    let config = watcher::Config::default().labels(&format!("{}={SERVICE}", labels::MANAGED_BY));
+    cached(controller, client, notes, kind, &format!("{}={SERVICE}", labels::MANAGED_BY))
+}
+
+/// A cache of copies that this service made; its Secrets with credentials for the broker are no copies.
+fn copied<K>(
+    controller: Controller<Team>,
+    client: &kube::Client,
+    notes: &Notes,
+    kind: Kind,
+) -> (Controller<Team>, Store<K>)
+where
+    K: Kubernetes<DynamicType = ()>,
+{
+    cached(controller, client, notes, kind, &format!("{}={SERVICE},{COPIED}=true", labels::MANAGED_BY))
+}
+
+fn cached<K>(
+    controller: Controller<Team>,
+    client: &kube::Client,
+    notes: &Notes,
+    kind: Kind,
+    selector: &str,
+) -> (Controller<Team>, Store<K>)
+where
+    K: Kubernetes<DynamicType = ()>,
+{
+    let config = watcher::Config::default().labels(selector);
     let (store, writer) = mlp_reconcile::store();
     let (notes, asked) = (notes.clone(), notes.clone());
     let wakes =
@@ -118,7 +165,7 @@ struct Notes {
 impl Notes {
     /// The team that an object belongs to; puts it into the index.
     fn take<K: kube::Resource>(&self, object: &K, kind: Kind) -> Option<String> {
-        let team = team_label(object)?;
+        let team = team_of(object)?;
         self.index.add(&team, key_of(object, kind));
         Some(team)
     }
@@ -127,7 +174,7 @@ impl Notes {
     /// their team a dozen times, to find nothing.
     fn is_news<K: kube::Resource>(&self, object: &K, kind: Kind) -> bool {
         let version = object.meta().resource_version.as_deref();
-        team_label(object).is_none_or(|team| !self.recent.is_echo(&team, &key_of(object, kind), version))
+        team_of(object).is_none_or(|team| !self.recent.is_echo(&team, &key_of(object, kind), version))
     }
 }
 
@@ -145,7 +192,7 @@ pub(super) fn wants(team: &Team, namespace: &str) -> bool {
 }
 
 /// The team in the labels of an object that carries our `managed-by`.
-fn team_label<K: kube::Resource>(object: &K) -> Option<String> {
+pub(super) fn team_of<K: kube::Resource>(object: &K) -> Option<String> {
     let labels = object.meta().labels.as_ref()?;
     let ours = labels.get(labels::MANAGED_BY).is_some_and(|manager| manager == SERVICE);
     labels.get(labels::TEAM).filter(|_| ours).cloned()
@@ -191,7 +238,7 @@ impl TeamReconciler {
         let mut existing = BTreeMap::new();
         for name in names {
             let Some(namespace) = self.caches.namespaces.get(&ObjectRef::new(name)) else { continue };
-            let labelled = team_label(&*namespace);
+            let labelled = team_of(&*namespace);
             let uid = namespace.metadata.uid.clone().unwrap_or_default();
             let is_another_teams = labelled.as_ref().is_some_and(|holder| *holder != team.name_any());
             let managers = if is_another_teams || known.contains(&uid) {
@@ -246,6 +293,11 @@ impl TeamReconciler {
 }
 
 impl Caches {
+    /// All namespaces, with their labels.
+    pub fn namespaces(&self) -> Store<Namespace> {
+        self.namespaces.clone()
+    }
+
     /// The object of this key as JSON, where it is there and the team's.
     fn show(&self, key: &Key, team: &str) -> Option<Value> {
         match key.kind {
@@ -253,6 +305,8 @@ impl Caches {
             Kind::ServiceAccount => json(self.accounts.get(&reference(key)), team),
             Kind::ResourceQuota => json(self.quotas.get(&reference(key)), team),
             Kind::LimitRange => json(self.limits.get(&reference(key)), team),
+            Kind::ConfigMap => json(self.config_maps.get(&reference(key)), team),
+            Kind::Secret => json(self.secrets.get(&reference(key)), team),
             Kind::NetworkPolicy => json(self.policies.get(&reference(key)), team),
             Kind::Role => json(self.roles.get(&reference(key)), team),
             Kind::RoleBinding => json(self.bindings.get(&reference(key)), team),
@@ -265,7 +319,7 @@ fn reference<K: Kubernetes<DynamicType = ()>>(key: &Key) -> ObjectRef<K> {
 }
 
 fn json<K: Kubernetes<DynamicType = ()>>(maybe_object: Option<Arc<K>>, team: &str) -> Option<Value> {
-    let object = maybe_object.filter(|object| team_label(&**object).as_deref() == Some(team))?;
+    let object = maybe_object.filter(|object| team_of(&**object).as_deref() == Some(team))?;
     serde_json::to_value(&*object).ok()
 }
 

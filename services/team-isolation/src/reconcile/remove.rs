@@ -45,8 +45,20 @@ impl TeamReconciler {
                 );
                 Ok(Outcome::RemovalBlocked(contents))
             }
-            None => Ok(Outcome::Removing(namespaces)),
+            None => Ok(Outcome::Removing(self.held_up(namespaces))),
         }
+    }
+
+    /// The namespaces, each with what Kubernetes says holds it up: kinds that are left, finalizers of others.
+    fn held_up(&self, namespaces: Vec<String>) -> Vec<String> {
+        let said = |name: &String| {
+            let live = self.namespace(name)?;
+            let conditions = live.status.as_ref()?.conditions.as_ref()?;
+            let holding = conditions.iter().filter(|one| one.status == "True").filter_map(|one| one.message.clone());
+            let holding: Vec<_> = holding.collect();
+            (!holding.is_empty()).then(|| format!("{name} ({})", holding.join("; ")))
+        };
+        namespaces.into_iter().map(|name| said(&name).unwrap_or(name)).collect()
     }
 
     /// Namespaces of the team that its declaration no longer names.

@@ -13,9 +13,12 @@ use mlp_reconcile::conditions::{self, Finding, READY};
 use mlp_reconcile::status;
 use serde_json::Value;
 
+use super::work::Work;
 use super::{TeamReconciler, USED_AGE};
-use crate::domain::SERVICE;
-use crate::domain::objects::Kind;
+use crate::domain::{SERVICE, model};
+use crate::domain::notes::{self, Note};
+use crate::domain::objects::quota::NAME;
+use crate::domain::objects::{Key, Kind};
 use crate::domain::outcome::{self, Happened, InForce, Outcome, Said};
 use crate::domain::plan::Observed;
 use crate::error::Error;
@@ -43,16 +46,31 @@ impl TeamReconciler {
         let ready = Finding::new(READY, outcome.is_ready(), outcome.reason(), outcome.message());
         conditions::set(&mut next.conditions, ready, Some(generation), now);
         self.set_health(&team, &mut next, now);
+        let mut news = self.news(&team, outcome, &mut next);
+        for note in self.notes(&team, &in_force) {
+            let known = conditions::find(&next.conditions, note.kind).is_some();
+            let was_near = conditions::is_true(&next.conditions, notes::NEAR_LIMIT, None);
+            if note.kind == notes::NEAR_LIMIT && note.holds && !was_near {
+                news.facts.push(Happened::NearLimit);
+            }
+            if note.matters || known {
+                let finding = Finding::new(note.kind, note.holds, note.reason, note.message);
+                conditions::set(&mut next.conditions, finding, Some(generation), now);
+            }
+        }
         let facts = outcome::facts(outcome, generation, said(&next.conditions));
-        for fact in &facts {
-            let draft = publish::draft(*fact, &team, &in_force, self.environment);
+        news.before = said(&next.conditions).isolated;
+        for fact in facts.iter().chain(&news.facts) {
+            let draft = publish::draft(*fact, &team, &in_force, &news.told(&next), self.site.environment);
             let cause = mlp_reconcile::current_traceparent();
             if let Err(full) = next.outbox.record(draft, now.to_string(), cause) {
                 // Make room with what is recorded already; the transition waits for the next look.
                 self.publish(&team).await?;
                 return Err(full.into());
             }
-            conditions::set(&mut next.conditions, stated(*fact), Some(generation), now);
+            if let Some(finding) = stated(*fact) {
+                conditions::set(&mut next.conditions, finding, Some(generation), now);
+            }
         }
         let name = team.name_any();
         if only_use_differs(team.status.as_ref(), &next) && self.used.waits(&name) < USED_AGE {
@@ -104,6 +122,36 @@ impl TeamReconciler {
         conditions::set(&mut next.conditions, finding, team.metadata.generation, now);
     }
 
+    /// What happened beside the way in and out, and is news.
+    fn news(&self, team: &Team, outcome: &Outcome, next: &mut TeamStatus) -> News {
+        let name = team.name_any();
+        let mut news = News { work: if outcome.is_ready() { self.works.take(&name) } else { Work::default() }, ..News::default() };
+        if !news.work.repairs.is_empty() {
+            news.facts.push(Happened::Repaired);
+        }
+        if news.work.moved_quota {
+            news.facts.push(Happened::Rebalanced);
+        }
+        if let Some(denials) = self.caches.around.signals.denials.take(&name, &next.denials) {
+            next.denials = denials;
+            news.facts.push(Happened::Denied);
+        }
+        news
+    }
+
+    /// What the team should know beside whether it is isolated.
+    fn notes(&self, team: &Team, in_force: &InForce) -> Vec<Note> {
+        let Ok(declared) = model::declare(team, &self.site) else { return Vec::new() };
+        let quota = in_force.quota.clone().unwrap_or_default();
+        let around = self.originals(team);
+        vec![
+            notes::hosts(&declared.ingress.hosts, &self.refused_hosts(team)),
+            notes::copies(declared.copies.len(), &around.missing(&declared.copies)),
+            notes::covers(&declared.quota, &quota),
+            notes::near_limit(&quota),
+        ]
+    }
+
     /// The team's namespaces and quota as they are.
     fn in_force(&self, team: &Team, outcome: &Outcome) -> InForce {
         let observed = self.observed(team);
@@ -118,22 +166,50 @@ impl TeamReconciler {
             name: key.name.clone(),
             uid: text(value, "/metadata/uid").unwrap_or_default(),
             ready: outcome.is_ready() && observed.quota_in_force.contains(&key.name),
+            environment: text(value, "/metadata/labels/environment").unwrap_or_default(),
+            quota: total(&observed, |quota| quota.namespace == key.name),
         });
-        InForce { namespaces: namespaces.collect(), quota: total(&observed) }
+        InForce { namespaces: namespaces.collect(), quota: total(&observed, |_| true) }
+    }
+}
+
+/// News for the facts of one report.
+#[derive(Default)]
+struct News {
+    facts: Vec<Happened>,
+    work: Work,
+    /// The generation that was in force before.
+    before: Option<i64>,
+}
+
+impl News {
+    /// As the facts tell it.
+    fn told(&self, next: &TeamStatus) -> publish::Told {
+        publish::Told {
+            changes: self.work.changes.clone(),
+            repairs: self.work.repairs.clone(),
+            before: self.before.unwrap_or_default(),
+            denials: next.denials.clone(),
+            offboarding: next.offboarding.clone().unwrap_or_default(),
+        }
     }
 }
 
 /// Whether the status differs from what is written in nothing but how much of the quota is used.
 fn only_use_differs(maybe_written: Option<&TeamStatus>, next: &TeamStatus) -> bool {
-    let Some(written) = maybe_written else { return false };
-    let (Some(before), Some(now)) = (&written.quota, &next.quota) else { return false };
-    let same_use =
-        TeamStatus { quota: Some(QuotaStatus { used: before.used.clone(), ..now.clone() }), ..next.clone() };
-    before.used != now.used && same_use == *written
+    let without_use = |status: &TeamStatus| {
+        let mut status = status.clone();
+        let parts = status.namespaces.iter_mut().filter_map(|namespace| namespace.quota.as_mut());
+        parts.chain(status.quota.as_mut()).for_each(|quota| quota.used.clear());
+        status
+    };
+    maybe_written.is_some_and(|written| written != next && without_use(written) == without_use(next))
 }
 
-fn total(observed: &Observed) -> Option<QuotaStatus> {
-    let quotas: Vec<_> = observed.live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota).collect();
+/// The sum of those parts of the quota that `wanted` picks.
+fn total(observed: &Observed, wanted: impl Fn(&Key) -> bool) -> Option<QuotaStatus> {
+    let parts = observed.live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota && key.name == NAME);
+    let quotas: Vec<_> = parts.filter(|(key, _)| wanted(key)).collect();
     let sum = |path: &str| {
         let maps = quotas.iter().filter_map(|(_, value)| value.pointer(path)?.as_object());
         let pairs = maps.flatten().filter(|(key, _)| *key != "resourcequotas");
@@ -153,12 +229,20 @@ fn said(written: &[Condition]) -> Said {
     }
 }
 
-fn stated(fact: Happened) -> Finding {
-    match fact {
+/// The condition by which a fact that is stated once for a generation is remembered.
+fn stated(fact: Happened) -> Option<Finding> {
+    Some(match fact {
         Happened::Declared => Finding::new(DECLARED, true, "TeamDeclared", "this generation was accepted"),
         Happened::Isolated => Finding::new(ISOLATED, true, "TeamIsolated", "this generation was in force"),
         Happened::Removed => Finding::new(REMOVED, true, "TeamRemoved", "nothing of the team is left"),
-    }
+        _ => return None,
+    })
+}
+
+/// Whether the team was isolated as it is declared now.
+pub(super) fn is_established(team: &Team) -> bool {
+    let conditions = team.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::is_true(conditions, READY, team.metadata.generation)
 }
 
 /// What an Event would repeat: status, reason and message of `Ready`.

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// which can change quota, limits, network policy of the platform, or the namespace itself.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.admin) || !has(self.admin.groups) || ((!has(self.edit) || !has(self.edit.groups) || !self.edit.groups.exists(g, g in self.admin.groups)) && (!has(self.view) || !has(self.view.groups) || !self.view.groups.exists(g, g in self.admin.groups)))")
+    .message("access: a group of access.admin is listed under edit or view as well; list each group under one role"))]
+#[x_kube(validation = Rule::new("!has(self.edit) || !has(self.edit.groups) || !has(self.view) || !has(self.view.groups) || !self.view.groups.exists(g, g in self.edit.groups)")
+    .message("access: a group of access.edit is listed under view as well; list each group under one role"))]
 pub struct Access {
     /// May do all that a team may do in its namespaces, grant its roles included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,6 +25,34 @@ pub struct Access {
     /// The account that the team's automation uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ServiceAccountSpec>,
+    /// Further accounts, one of each in every namespace of the team.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new("self.all(account, has(account.name))")
+        .message("access.serviceAccounts[].name is missing; name each account"))]
+    pub service_accounts: Vec<ServiceAccountSpec>,
+    /// Who may open further namespaces of the team by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_service: Option<SelfService>,
+}
+
+/// Namespaces that members open themselves, by gRPC or `mlp team namespace open`. They take their
+/// share from the team's quota, so opening one gives nobody more.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SelfService {
+    /// Members who hold one of these roles may do so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    pub roles: Vec<Role>,
+    /// The most namespaces that the team may have in all. Default: 5.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 20))]
+    pub max_namespaces: u32,
+}
+
+const fn five() -> u32 {
+    5
 }
 
 /// Groups and users, as the API server's authentication names them.

@@ -1,22 +1,32 @@
 //! `Team`: who shares the cluster, with how much, and who may do what.
 
 mod access;
+mod contents;
+mod ingress;
 mod limits;
 mod network;
+mod offboarding;
 mod pod_security;
+mod policy;
 mod quota;
+mod scheduling;
 
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
-use mlp_model::Outbox;
+use mlp_model::{Environment, Outbox};
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, Members, Role, ServiceAccountSpec};
+pub use access::{Access, Members, Role, SelfService, ServiceAccountSpec};
+pub use contents::{Contact, CopiedKind, CopiedObject};
+pub use ingress::{IngressSpec, RateLimit};
 pub use limits::{ClaimLimits, ClaimSize, ContainerLimits, CpuMemory, LimitRangeSpec, PodLimits};
 pub use network::{NetworkMode, NetworkPolicySpec, NetworkRule, PolicyPort, Protocol};
+pub use offboarding::{OffboardingPhase, OffboardingSpec, OffboardingStatus, OffboardingStep};
 pub use pod_security::{PodSecurity, PodSecurityLevel};
-pub use quota::{ObjectCounts, QuotaLimits, QuotaRequests, QuotaSpec};
+pub use policy::{PolicyMode, PolicySpec, PriorityAllowance, ServiceType};
+pub use quota::{ClassStorage, ObjectCounts, QuotaLimits, QuotaRequests, QuotaSpec};
+pub use scheduling::{GpuAccess, GpuSpec, SchedulingSpec, TaintEffect, TaintToleration};
 
 use crate::Condition;
 
@@ -54,14 +64,20 @@ pub struct TeamSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 200)))]
     pub owners: Vec<String>,
+    /// How to reach the team: mail, chat, pager.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub contacts: Vec<Contact>,
     /// The cost centre that pays; a label value. Default: the team's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"))]
     pub cost_center: Option<String>,
     /// The team's namespaces. Default: one, named `<team>-team`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
+    #[x_kube(validation = Rule::new("self.map(n, has(n.share) ? n.share : 0).sum() <= 100")
+        .message("spec.namespaces[].share: the shares add up to more than 100; lower them, what is left is lent by demand"))]
     pub namespaces: Vec<TeamNamespace>,
     /// Labels put on the team's namespaces beside the platform's own; keys of the platform and of
     /// Kubernetes are refused.
@@ -92,6 +108,22 @@ pub struct TeamSpec {
     /// Pod Security Standards of the team's namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_security: Option<PodSecurity>,
+    /// What the API server admits into the team's namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicySpec>,
+    /// Hosts that the team answers for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressSpec>,
+    /// Where the team's pods run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling: Option<SchedulingSpec>,
+    /// Secrets and ConfigMaps that every namespace of the team gets a copy of, and keeps in step with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub copies: Vec<CopiedObject>,
+    /// How the team goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offboarding: Option<OffboardingSpec>,
 }
 
 /// One namespace of a team.
@@ -103,6 +135,14 @@ pub struct TeamNamespace {
     #[x_kube(validation = Rule::new("!self.matches('^(default|argocd|monitoring|ingress-nginx|database|cache|storage|platform|local-path-storage|(kube|mlp|istio)(-.*)?)$')")
         .message("spec.namespaces[].name: the namespace belongs to Kubernetes or the platform; choose another"))]
     pub name: String,
+    /// The environment that the namespace is of; decides the tier of its rules. Default: the platform's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+    /// Percent of the team's quota that the namespace always has. What no share claims is lent to
+    /// whichever namespace needs it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub share: Option<u32>,
 }
 
 impl Team {
@@ -139,6 +179,13 @@ pub struct TeamStatus {
     /// Quota in force and used, over the team's namespaces together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<QuotaStatus>,
+    /// What was refused to the team of late, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub denials: Vec<Denial>,
+    /// How far the team is on its way out; absent while it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offboarding: Option<OffboardingStatus>,
     /// Facts recorded and not yet published.
     #[serde(default)]
     pub outbox: Outbox,
@@ -156,6 +203,40 @@ pub struct NamespaceStatus {
     /// Whether quota, rights and policy are in force.
     #[serde(default)]
     pub ready: bool,
+    /// The environment that decides the tier of its rules.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub environment: String,
+    /// The part of the team's quota that the namespace holds at the moment, and its use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaStatus>,
+}
+
+/// A request that was refused, with those that were the same.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Denial {
+    /// The namespace.
+    pub namespace: String,
+    /// Who asked.
+    pub user: String,
+    /// What for: `create pods`.
+    pub action: String,
+    /// The object of the newest one; empty where the request named none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Which control: policy, pod-security, quota, limit-range or rights.
+    pub control: String,
+    /// Which rule of it.
+    pub rule: String,
+    /// What, why and how to mend it.
+    pub message: String,
+    /// Whether it was admitted all the same, because the tier only audits the rule.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admitted: bool,
+    /// How often.
+    pub count: u32,
+    /// When it was last, RFC 3339.
+    pub last: String,
 }
 
 /// Quota in force and used, by Kubernetes' quota keys.

@@ -52,6 +52,7 @@ pub enum NetworkMode {
 /// One admission of traffic. Without a peer (`namespace`, `namespaceLabels`, `cidr`) it is any.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.except) || has(self.cidr)").message("networkPolicy rule except: leaves something out of cidr; set cidr"))]
 #[x_kube(validation = Rule::new("(has(self.namespace) ? 1 : 0) + (has(self.namespaceLabels) ? 1 : 0) + (has(self.cidr) ? 1 : 0) <= 1")
     .message("networkPolicy rule: set at most one of namespace, namespaceLabels and cidr"))]
 pub struct NetworkRule {
@@ -71,6 +72,11 @@ pub struct NetworkRule {
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("isCIDR(self)").message("networkPolicy rule cidr: write addresses in CIDR notation, for example 10.0.0.0/16"))]
     pub cidr: Option<String>,
+    /// Parts of `cidr` that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 64)))]
+    #[x_kube(validation = Rule::new("self.all(block, isCIDR(block))").message("networkPolicy rule except: write addresses in CIDR notation, for example 10.0.0.0/16"))]
+    pub except: Vec<String>,
     /// Ports; none listed means any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -114,6 +120,13 @@ impl Protocol {
 }
 
 impl NetworkPolicySpec {
+    /// Every rule that is admitted, in either direction, defaults among them.
+    pub fn all_rules(&self) -> Vec<NetworkRule> {
+        let defaults = self.include_defaults.then(|| [Self::default_ingress(), Self::default_egress()].concat());
+        let listed = self.ingress.iter().chain(&self.egress).cloned();
+        defaults.into_iter().flatten().chain(listed).collect()
+    }
+
     /// The platform's default ingress rules (seed dossier section 1.5); the team's own namespaces
     /// are admitted as well.
     pub fn default_ingress() -> Vec<NetworkRule> {
@@ -128,12 +141,22 @@ impl NetworkPolicySpec {
     pub fn default_egress() -> Vec<NetworkRule> {
         vec![
             rule("dns", None, &[(Protocol::Udp, 53), (Protocol::Tcp, 53)]),
-            rule("https", None, &[(Protocol::Tcp, 443)]),
+            outside("https", "0.0.0.0/0", "169.254.0.0/16"),
+            outside("https-v6", "::/0", "fd00:ec2::254/128"),
             rule("shared-database", Some("database"), &[(Protocol::Tcp, 5432)]),
             rule("shared-cache", Some("cache"), &[(Protocol::Tcp, 6379)]),
             rule("shared-storage", Some("storage"), &[(Protocol::Tcp, 9000)]),
             rule("platform", Some("mlp-system"), &[(Protocol::Tcp, 4222), (Protocol::Tcp, 9090)]),
         ]
+    }
+}
+
+/// HTTPS to everywhere but the metadata service, which hands out a node's own credentials.
+fn outside(name: &str, cidr: &str, metadata: &str) -> NetworkRule {
+    NetworkRule {
+        cidr: Some(cidr.to_owned()),
+        except: vec![metadata.to_owned()],
+        ..rule(name, None, &[(Protocol::Tcp, 443)])
     }
 }
 

@@ -10,7 +10,8 @@ pub(super) fn decode(message_type: &str, data: &[u8]) -> Value {
     read(message_type, data).unwrap_or_else(|| json!({"base64": BASE64.encode(data)}))
 }
 
-fn read(message_type: &str, data: &[u8]) -> Option<Value> {
+/// The message as JSON, where its type is known here.
+pub(crate) fn read(message_type: &str, data: &[u8]) -> Option<Value> {
     let pool = DescriptorPool::decode(mlp_proto::DESCRIPTOR_SET).ok()?;
     let descriptor = pool.get_message_by_name(message_type)?;
     let message = DynamicMessage::decode(descriptor, data).ok()?;

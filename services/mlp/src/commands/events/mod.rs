@@ -1,6 +1,6 @@
 //! `mlp events`: read along, list what was given up, send it back.
 
-mod body;
+pub(crate) mod body;
 
 use std::path::Path;
 

@@ -32,7 +32,8 @@ fn section(title: &str, table: Table) -> String {
     format!("{title}\n{}", body.join("\n"))
 }
 
-fn table(header: &[&str]) -> Table {
+/// An empty table with its header.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().map(|name| name.to_uppercase()));
     table

@@ -13,24 +13,23 @@ fn team(name: &str, spec: serde_json::Value) -> Team {
 }
 
 fn problems(name: &str, spec: serde_json::Value) -> Vec<String> {
-    declare(&team(name, spec), Environment::Local).unwrap_err().iter().map(ToString::to_string).collect()
+    declare(&team(name, spec), &Site::default()).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn an_empty_spec_is_a_team_with_defaults() {
-    let declared = declare(&team("ml", json!({})), Environment::Local).unwrap();
-    assert_eq!(declared.namespaces, ["ml-team"]);
+    let declared = declare(&team("ml", json!({})), &Site::default()).unwrap();
+    assert_eq!(declared.namespace_names(), ["ml-team"]);
     assert_eq!(declared.cost_center, "ml");
-    assert_eq!(declared.service_account, "ml-team");
-    assert_eq!(declared.service_account_role, Role::Edit);
-    assert_eq!(declared.pod_security.enforce, PodSecurityLevel::Baseline);
+    assert_eq!(declared.accounts, [("ml-team".to_owned(), Role::Edit)]);
+    assert_eq!(pod_security(&declared.pod_security, Environment::Local).enforce, PodSecurityLevel::Baseline);
     assert_eq!(declared.quota.get("requests.nvidia.com/gpu").map(ToString::to_string), Some("0".to_owned()));
     assert!(declared.network.is_some() && declared.members.is_empty() && declared.limits.is_empty());
 }
 
 #[test]
 fn prod_enforces_the_restricted_level_unless_the_team_says_otherwise() {
-    let declared = |spec| declare(&team("ml", spec), Environment::Prod).unwrap().pod_security.enforce;
+    let declared = |spec| pod_security(&declare(&team("ml", spec), &Site::default()).unwrap().pod_security, Environment::Prod).enforce;
     assert_eq!(declared(json!({})), PodSecurityLevel::Restricted);
     assert_eq!(declared(json!({"podSecurity": {"enforce": "baseline"}})), PodSecurityLevel::Baseline);
 }
@@ -60,6 +59,11 @@ fn each_problem_names_its_field_and_the_remedy() {
         ),
         (
             "ml",
+            json!({"access": {"edit": {"users": ["ana"]}, "view": {"users": ["ana"]}}}),
+            "spec.access: User `ana` is listed under edit and view",
+        ),
+        (
+            "ml",
             json!({"limitRange": {"container": {"default": {"cpu": "2"}, "max": {"cpu": "1"}}}}),
             "spec.limitRange.container.max.cpu: 1 is below default 2",
         ),
@@ -78,16 +82,16 @@ fn all_problems_are_found_at_once() {
 #[test]
 fn a_label_that_only_resembles_the_platforms_is_the_teams() {
     let spec = json!({"labels": {"notkubernetes.io/a": "1", "data-classification": "internal"}});
-    assert!(declare(&team("ml", spec), Environment::Local).is_ok());
+    assert!(declare(&team("ml", spec), &Site::default()).is_ok());
 }
 
 #[test]
 fn a_label_key_is_what_kubernetes_takes() {
     for good in ["tier", "a", "example.com/tier", "Tier_1.x"] {
-        assert!(is_label_key(good), "{good}");
+        assert!(checks::is_label_key(good), "{good}");
     }
     let long = "x".repeat(64);
     for bad in ["", "-a", "a-", "a b", "a/b/c", "/a", "a/", "Ex.com/a", long.as_str()] {
-        assert!(!is_label_key(bad), "{bad}");
+        assert!(!checks::is_label_key(bad), "{bad}");
     }
 }

@@ -3,20 +3,25 @@
 //! Amounts and lists are written in the form that the API server stores, so that a comparison with
 //! the live object finds changes and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace, ResourceQuota, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use mlp_model::labels;
+use mlp_crds::team::OffboardingPhase;
+use mlp_model::{Environment, labels};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::SERVICE;
+use super::exemption::Exemptions;
+use super::lease::{self, Split};
 use super::model::DeclaredTeam;
+use super::plan::Observed;
 
+pub mod copies;
 pub mod limits;
 pub mod namespace;
 pub mod network;
@@ -34,6 +39,10 @@ pub enum Kind {
     ResourceQuota,
     /// LimitRange.
     LimitRange,
+    /// ConfigMap: a copy of one elsewhere.
+    ConfigMap,
+    /// Secret: a copy of one elsewhere.
+    Secret,
     /// NetworkPolicy.
     NetworkPolicy,
     /// Role.
@@ -73,6 +82,10 @@ pub enum Object {
     ResourceQuota(ResourceQuota),
     /// Defaults and bounds.
     LimitRange(LimitRange),
+    /// A copied ConfigMap.
+    ConfigMap(ConfigMap),
+    /// A copied Secret.
+    Secret(Secret),
     /// Denied or admitted traffic.
     NetworkPolicy(NetworkPolicy),
     /// What members may do.
@@ -89,6 +102,8 @@ impl Object {
             Self::ServiceAccount(object) => (Kind::ServiceAccount, &object.metadata),
             Self::ResourceQuota(object) => (Kind::ResourceQuota, &object.metadata),
             Self::LimitRange(object) => (Kind::LimitRange, &object.metadata),
+            Self::ConfigMap(object) => (Kind::ConfigMap, &object.metadata),
+            Self::Secret(object) => (Kind::Secret, &object.metadata),
             Self::NetworkPolicy(object) => (Kind::NetworkPolicy, &object.metadata),
             Self::Role(object) => (Kind::Role, &object.metadata),
             Self::RoleBinding(object) => (Kind::RoleBinding, &object.metadata),
@@ -103,6 +118,8 @@ impl Object {
             Self::ServiceAccount(object) => &mut object.metadata,
             Self::ResourceQuota(object) => &mut object.metadata,
             Self::LimitRange(object) => &mut object.metadata,
+            Self::ConfigMap(object) => &mut object.metadata,
+            Self::Secret(object) => &mut object.metadata,
             Self::NetworkPolicy(object) => &mut object.metadata,
             Self::Role(object) => &mut object.metadata,
             Self::RoleBinding(object) => &mut object.metadata,
@@ -126,6 +143,8 @@ impl Object {
             Self::ServiceAccount(object) => serde_json::to_value(object),
             Self::ResourceQuota(object) => serde_json::to_value(object),
             Self::LimitRange(object) => serde_json::to_value(object),
+            Self::ConfigMap(object) => serde_json::to_value(object),
+            Self::Secret(object) => serde_json::to_value(object),
             Self::NetworkPolicy(object) => serde_json::to_value(object),
             Self::Role(object) => serde_json::to_value(object),
             Self::RoleBinding(object) => serde_json::to_value(object),
@@ -135,42 +154,82 @@ impl Object {
     }
 }
 
-/// All objects of a team, namespace by namespace, in the order in which they are made.
-pub fn of(team: &DeclaredTeam) -> Vec<Object> {
-    let count = team.namespaces.len();
-    let each = team.namespaces.iter().enumerate();
-    each.flat_map(|(index, name)| in_namespace(team, name, index, count)).collect()
+/// What a team's objects depend on beside its declaration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    /// How the quota is split at the moment.
+    pub split: Split,
+    /// Rules that are lifted for a time.
+    pub exemptions: Exemptions,
+    /// Namespaces that left the declaration and still hold something.
+    pub leaving: Vec<String>,
+    /// Hosts that another team holds.
+    pub refused_hosts: Vec<String>,
+    /// Namespaces whose quota carries the key that makes Kubernetes count anew.
+    pub recounts: BTreeSet<String>,
+    /// The originals of what is copied.
+    pub originals: copies::Originals,
 }
 
-fn in_namespace(team: &DeclaredTeam, namespace: &str, index: usize, count: usize) -> Vec<Object> {
-    let mut objects = vec![
-        Object::Namespace(namespace::namespace(team, namespace)),
-        Object::ServiceAccount(roles::service_account(team, namespace)),
-        Object::ResourceQuota(quota::quota(team, namespace, index, count)),
-    ];
+impl Surroundings {
+    /// Those of a team of which nothing is there yet.
+    pub fn fresh(team: &DeclaredTeam) -> Self {
+        let split = lease::of(team, &Observed::default(), &[], &lease::Demands::new());
+        Self { split, ..Self::default() }
+    }
+}
+
+/// All objects of a team, namespace by namespace, in the order in which they are made.
+pub fn of(team: &DeclaredTeam, around: &Surroundings) -> Vec<Object> {
+    let suspended = team.phase == OffboardingPhase::Suspended;
+    let staying = team.namespaces.iter().flat_map(|namespace| {
+        let mut objects = vec![Object::Namespace(namespace::namespace(team, namespace, around))];
+        objects.extend(in_namespace(team, &namespace.name, around, suspended));
+        objects
+    });
+    // Nobody has rights there any more; what still runs stays within its quota and behind its policy.
+    let leaving = around.leaving.iter().flat_map(|name| {
+        let quota = Object::ResourceQuota(quota::quota(team, name, around));
+        let policies = network::policies(team, name, true).into_iter().map(Object::NetworkPolicy);
+        std::iter::once(quota).chain(policies).collect::<Vec<_>>()
+    });
+    staying.chain(leaving).map(Object::sealed).collect()
+}
+
+/// What a namespace holds; of a suspended team it is what holds others off, and nothing that admits.
+fn in_namespace(team: &DeclaredTeam, namespace: &str, around: &Surroundings, suspended: bool) -> Vec<Object> {
+    let accounts = roles::service_accounts(team, namespace).into_iter().map(Object::ServiceAccount);
+    let mut objects: Vec<_> = accounts.collect();
+    objects.push(Object::ResourceQuota(quota::quota(team, namespace, around)));
+    objects.extend(quota::of_priorities(team, namespace).into_iter().map(Object::ResourceQuota));
     objects.extend(limits::limit_range(team, namespace).map(Object::LimitRange));
-    objects.extend(network::policies(team, namespace).into_iter().map(Object::NetworkPolicy));
-    objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
-    objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
-    objects.into_iter().map(Object::sealed).collect()
+    objects.extend(copies::copies(team, namespace, around));
+    objects.extend(network::policies(team, namespace, suspended).into_iter().map(Object::NetworkPolicy));
+    if !suspended {
+        objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
+        objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
+    }
+    objects
 }
 
 /// Metadata of an object in a team's namespace.
 fn metadata(team: &DeclaredTeam, namespace: &str, name: &str) -> ObjectMeta {
+    let declared = team.namespaces.iter().find(|declared| declared.name == namespace);
+    let environment = declared.map_or(team.environment, |declared| declared.environment);
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some(namespace.to_owned()),
-        labels: Some(owner_labels(team)),
+        labels: Some(owner_labels(team, environment)),
         ..ObjectMeta::default()
     }
 }
 
 /// The labels by which this service finds its objects again.
-fn owner_labels(team: &DeclaredTeam) -> BTreeMap<String, String> {
+fn owner_labels(team: &DeclaredTeam, environment: Environment) -> BTreeMap<String, String> {
     [
         (labels::TEAM, team.name.as_str()),
         (labels::COST_CENTER, team.cost_center.as_str()),
-        (labels::ENVIRONMENT, team.environment.as_str()),
+        (labels::ENVIRONMENT, environment.as_str()),
         (labels::MANAGED_BY, SERVICE),
         (labels::PART_OF, "ml-platform"),
     ]

@@ -20,18 +20,20 @@ pub const DENY: &str = "default-deny";
 /// Name of the policy that admits the listed traffic.
 pub const ADMIT: &str = "team-flows";
 
-/// The policies of one namespace; none where the team's policy is off.
-pub fn policies(team: &DeclaredTeam, namespace: &str) -> Vec<NetworkPolicy> {
+/// The policies of one namespace; none where the team's policy is off. With `closed` nothing is
+/// admitted any more, whatever the team declares.
+pub fn policies(team: &DeclaredTeam, namespace: &str, closed: bool) -> Vec<NetworkPolicy> {
+    let deny = || NetworkPolicy { metadata: metadata(team, namespace, DENY), spec: Some(all_pods()) };
+    if closed {
+        return vec![deny()];
+    }
     let Some(spec) = &team.network else { return Vec::new() };
     let admit = NetworkPolicySpec {
         ingress: Some(ingress(team, spec)).filter(|rules| !rules.is_empty()),
         egress: Some(egress(team, spec)).filter(|rules| !rules.is_empty()),
         ..all_pods()
     };
-    [(DENY, all_pods()), (ADMIT, admit)]
-        .into_iter()
-        .map(|(name, policy)| NetworkPolicy { metadata: metadata(team, namespace, name), spec: Some(policy) })
-        .collect()
+    vec![deny(), NetworkPolicy { metadata: metadata(team, namespace, ADMIT), spec: Some(admit) }]
 }
 
 /// Selects all pods for both directions, and admits nothing.
@@ -95,7 +97,8 @@ fn peer(rule: &NetworkRule) -> Option<Vec<NetworkPolicyPeer>> {
         }]);
     }
     let cidr = rule.cidr.clone()?;
-    let block = IPBlock { cidr, except: None };
+    let except = Some(rule.except.clone()).filter(|except| !except.is_empty());
+    let block = IPBlock { cidr, except };
     Some(vec![NetworkPolicyPeer { ip_block: Some(block), ..NetworkPolicyPeer::default() }])
 }
 

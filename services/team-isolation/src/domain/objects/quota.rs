@@ -2,32 +2,72 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec};
+use k8s_openapi::api::core::v1::{
+    ResourceQuota, ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use mlp_crds::team::OffboardingPhase;
 
-use super::metadata;
+use super::{Surroundings, metadata};
 use crate::domain::model::DeclaredTeam;
 
 /// Name of the ResourceQuota in each namespace of a team.
 pub const NAME: &str = "team-quota";
 
-/// The one ResourceQuota of namespace number `index` of `count`.
+/// A key that bounds nothing. Its coming and going makes Kubernetes count the use anew.
+pub const RECOUNT: &str = "count/podtemplates";
+const NO_BOUND: &str = "1000000";
+
+/// The ResourceQuota that holds the namespace's part of the team's quota.
 ///
-/// The shares of all namespaces add up to the team's quota, so that together they admit no more
-/// than one plain quota would. One quota per namespace is itself part of the quota: a second one
-/// makes the API server admit too much (kubernetes#141904).
-pub fn quota(team: &DeclaredTeam, namespace: &str, index: usize, count: usize) -> ResourceQuota {
-    let shares = team
-        .quota
-        .iter()
-        .map(|(key, amount)| (key.clone(), Quantity(amount.share(index, count).to_string())));
-    let mut hard: BTreeMap<String, Quantity> = shares.collect();
-    hard.insert("resourcequotas".to_owned(), Quantity("1".to_owned()));
+/// All parts add up to the team's quota, so that together they admit no more than one plain quota
+/// would. The number of quotas in a namespace is itself part of it: one that nobody planned makes the
+/// API server admit too much (kubernetes#141904).
+pub fn quota(team: &DeclaredTeam, namespace: &str, around: &Surroundings) -> ResourceQuota {
+    let part = around.split.get(namespace).into_iter().flatten();
+    let mut hard: BTreeMap<String, Quantity> =
+        part.map(|(key, amount)| (key.clone(), Quantity(amount.to_string()))).collect();
+    if team.phase == OffboardingPhase::Suspended {
+        // Nothing starts; what is kept stays counted.
+        hard.insert("pods".to_owned(), Quantity("0".to_owned()));
+    }
+    if around.recounts.contains(namespace) {
+        hard.insert(RECOUNT.to_owned(), Quantity(NO_BOUND.to_owned()));
+    }
+    let quotas = 1 + team.policy.priority_classes.iter().filter(|class| class.pods.is_some()).count();
+    hard.insert("resourcequotas".to_owned(), Quantity(quotas.to_string()));
     ResourceQuota {
         metadata: metadata(team, namespace, NAME),
         spec: Some(ResourceQuotaSpec { hard: Some(hard), ..ResourceQuotaSpec::default() }),
         status: None,
     }
+}
+
+/// One more ResourceQuota for each PriorityClass that is bounded, so that nobody pushes out others
+/// with all of their pods at once.
+pub fn of_priorities(team: &DeclaredTeam, namespace: &str) -> Vec<ResourceQuota> {
+    let index = team.namespaces.iter().position(|declared| declared.name == namespace).unwrap_or_default();
+    let bounded = team.policy.priority_classes.iter().filter_map(|class| Some((&class.name, class.pods?)));
+    bounded
+        .map(|(class, pods)| {
+            let count = u32::try_from(team.namespaces.len().max(1)).unwrap_or(u32::MAX);
+            let extra = u32::from(index < usize::try_from(pods % count).unwrap_or_default());
+            let requirement = ScopedResourceSelectorRequirement {
+                scope_name: "PriorityClass".to_owned(),
+                operator: "In".to_owned(),
+                values: Some(vec![class.clone()]),
+            };
+            ResourceQuota {
+                metadata: metadata(team, namespace, &format!("team-priority-{class}")),
+                spec: Some(ResourceQuotaSpec {
+                    hard: Some([("pods".to_owned(), Quantity((pods / count + extra).to_string()))].into()),
+                    scope_selector: Some(ScopeSelector { match_expressions: Some(vec![requirement]) }),
+                    ..ResourceQuotaSpec::default()
+                }),
+                status: None,
+            }
+        })
+        .collect()
 }
 
 /// Whether the API server admits by what the spec says: it compares with `status.hard`, which its

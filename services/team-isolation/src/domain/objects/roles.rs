@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{LocalObjectReference, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef, Subject};
-use mlp_crds::team::Role as Access;
+use mlp_crds::team::{CopiedKind, Role as Access};
 
 use super::metadata;
 use crate::domain::model::DeclaredTeam;
 use crate::domain::rights;
 
-/// The account that the team's automation uses in the namespace.
-pub fn service_account(team: &DeclaredTeam, namespace: &str) -> ServiceAccount {
-    ServiceAccount { metadata: metadata(team, namespace, &team.service_account), ..ServiceAccount::default() }
+/// The accounts that the team's automation uses in the namespace, with the Secrets they pull images with.
+pub fn service_accounts(team: &DeclaredTeam, namespace: &str) -> Vec<ServiceAccount> {
+    let pulls = team.copies.iter().filter(|copy| copy.image_pull && copy.kind == CopiedKind::Secret);
+    let secrets: Vec<_> = pulls.map(|copy| LocalObjectReference { name: copy.name.clone() }).collect();
+    let account = |(name, _): &(String, Access)| ServiceAccount {
+        metadata: metadata(team, namespace, name),
+        image_pull_secrets: Some(secrets.clone()).filter(|secrets| !secrets.is_empty()),
+        ..ServiceAccount::default()
+    };
+    team.accounts.iter().map(account).collect()
 }
 
 /// One Role for each kind of access that somebody holds.
@@ -40,15 +47,17 @@ pub fn bindings(team: &DeclaredTeam, namespace: &str) -> Vec<RoleBinding> {
     .collect()
 }
 
-/// Who holds which access in the namespace: the members everywhere, the account in its own.
+/// Who holds which access in the namespace: the members everywhere, the accounts in their own.
 fn holders(team: &DeclaredTeam, namespace: &str) -> BTreeMap<Access, Vec<Subject>> {
     let mut holders = team.members.clone();
-    let account = Subject {
-        api_group: None,
-        kind: "ServiceAccount".to_owned(),
-        name: team.service_account.clone(),
-        namespace: Some(namespace.to_owned()),
-    };
-    holders.entry(team.service_account_role).or_default().push(account);
+    for (name, role) in &team.accounts {
+        let account = Subject {
+            api_group: None,
+            kind: "ServiceAccount".to_owned(),
+            name: name.clone(),
+            namespace: Some(namespace.to_owned()),
+        };
+        holders.entry(*role).or_default().push(account);
+    }
     holders
 }

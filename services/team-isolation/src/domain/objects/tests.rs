@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::model::declare;
+use crate::domain::model::{Site, declare};
 
 fn declared(spec: Value) -> DeclaredTeam {
     let team = json!({
@@ -10,7 +10,11 @@ fn declared(spec: Value) -> DeclaredTeam {
         "metadata": {"name": "ml", "uid": "u-1", "generation": 1},
         "spec": spec,
     });
-    declare(&serde_json::from_value(team).unwrap(), mlp_model::Environment::Local).unwrap()
+    declare(&serde_json::from_value(team).unwrap(), &Site::default()).unwrap()
+}
+
+fn fresh(team: &DeclaredTeam) -> Vec<Object> {
+    of(team, &Surroundings::fresh(team))
 }
 
 fn find(objects: &[Object], kind: Kind, name: &str) -> Value {
@@ -24,7 +28,7 @@ fn the_shares_of_several_namespaces_add_up_to_the_quota() {
         "namespaces": [{"name": "ml-a"}, {"name": "ml-b"}, {"name": "ml-c"}],
         "quota": {"requests": {"cpu": "20", "memory": "64Gi", "nvidia.com/gpu": "4"}, "objects": {"pods": 50}},
     });
-    let objects = of(&declared(spec));
+    let objects = fresh(&declared(spec));
     for (key, total) in [("requests.cpu", 20), ("requests.nvidia.com/gpu", 4), ("pods", 50)] {
         let shares = objects
             .iter()
@@ -43,9 +47,9 @@ fn whatever_is_no_longer_declared_is_to_be_applied_again() {
         "limitRange": {"container": {"max": {"cpu": "2"}, "min": {"cpu": "50m"}}},
         "networkPolicy": {"egress": [{"name": "lake", "cidr": "10.0.0.0/16", "ports": [{"port": 9000}]}]},
     });
-    let live = of(&declared(full.clone())).into_iter().map(|object| (object.key(), object.json()));
+    let live = fresh(&declared(full.clone())).into_iter().map(|object| (object.key(), object.json()));
     let observed = Observed { live: live.collect(), quota_in_force: ["ml-team".to_owned()].into() };
-    assert!(plan(of(&declared(full.clone())), &observed).is_empty());
+    assert!(plan(fresh(&declared(full.clone())), &observed).is_empty());
     for (path, kind) in [
         ("/labels/tier", Kind::Namespace),
         ("/quota/requests/memory", Kind::ResourceQuota),
@@ -55,14 +59,14 @@ fn whatever_is_no_longer_declared_is_to_be_applied_again() {
         let mut less = full.clone();
         let (parent, key) = path.rsplit_once('/').unwrap();
         less.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
-        let steps = plan(of(&declared(less)), &observed).steps;
+        let steps = plan(fresh(&declared(less)), &observed).steps;
         assert!(steps.iter().any(|step| step.key().kind == kind), "{path}: {steps:?}");
     }
 }
 
 #[test]
 fn default_deny_selects_all_pods_and_admits_nothing() {
-    let objects = of(&declared(json!({})));
+    let objects = fresh(&declared(json!({})));
     let deny = find(&objects, Kind::NetworkPolicy, network::DENY);
     assert_eq!(deny["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
     let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
@@ -75,7 +79,7 @@ fn default_deny_selects_all_pods_and_admits_nothing() {
 #[test]
 fn without_defaults_only_listed_traffic_is_admitted() {
     let rule = json!({"name": "lake", "cidr": "10.0.0.0/16", "ports": [{"port": 9000}]});
-    let objects = of(&declared(json!({"networkPolicy": {"includeDefaults": false, "egress": [rule]}})));
+    let objects = fresh(&declared(json!({"networkPolicy": {"includeDefaults": false, "egress": [rule]}})));
     let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
     assert_eq!(admit["spec"].get("ingress"), None);
     assert_eq!(
@@ -86,13 +90,13 @@ fn without_defaults_only_listed_traffic_is_admitted() {
 
 #[test]
 fn policy_that_is_off_leaves_no_policy() {
-    let objects = of(&declared(json!({"networkPolicy": {"mode": "Off"}})));
+    let objects = fresh(&declared(json!({"networkPolicy": {"mode": "Off"}})));
     assert!(objects.iter().all(|object| object.key().kind != Kind::NetworkPolicy));
 }
 
 #[test]
 fn the_teams_labels_cannot_displace_the_platforms() {
-    let namespace = find(&of(&declared(json!({"labels": {"tier": "gold"}}))), Kind::Namespace, "ml-team");
+    let namespace = find(&fresh(&declared(json!({"labels": {"tier": "gold"}}))), Kind::Namespace, "ml-team");
     for (key, value) in
         [("tier", "gold"), ("team", "ml"), ("mlplatform.dev/team", "ml"), ("environment", "local")]
     {
@@ -102,7 +106,8 @@ fn the_teams_labels_cannot_displace_the_platforms() {
 
 #[test]
 fn a_quota_is_in_force_when_the_api_server_compares_with_it() {
-    let mut live = quota::quota(&declared(json!({})), "ml-team", 0, 1);
+    let team = declared(json!({}));
+    let mut live = quota::quota(&team, "ml-team", &Surroundings::fresh(&team));
     assert!(!quota::in_force(&live));
     let hard = live.spec.as_ref().and_then(|spec| spec.hard.clone());
     let status = |hard, used| k8s_openapi::api::core::v1::ResourceQuotaStatus { hard, used };

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::model::{DeclaredTeam, declare};
-use crate::domain::objects;
+use crate::domain::model::{DeclaredTeam, Site, declare};
+use crate::domain::objects::{self, Surroundings};
 
 fn declared(name: &str, namespaces: &[String], cpu: u32, groups: &[String], policy: bool) -> DeclaredTeam {
     let namespaces: Vec<_> = namespaces.iter().map(|name| json!({"name": name})).collect();
@@ -18,7 +18,11 @@ fn declared(name: &str, namespaces: &[String], cpu: u32, groups: &[String], poli
             "networkPolicy": {"mode": if policy { "Enforced" } else { "Off" }},
         },
     });
-    declare(&serde_json::from_value(team).unwrap(), mlp_model::Environment::Local).unwrap()
+    declare(&serde_json::from_value(team).unwrap(), &Site::default()).unwrap()
+}
+
+fn fresh(team: &DeclaredTeam) -> Vec<Object> {
+    objects::of(team, &Surroundings::fresh(team))
 }
 
 /// What the cluster holds after all steps of a plan were carried out and quotas took effect.
@@ -50,18 +54,18 @@ fn team() -> impl Strategy<Value = DeclaredTeam> {
 proptest! {
     #[test]
     fn carrying_out_a_plan_leaves_nothing_to_do(before in team(), after in team()) {
-        let first = carried_out(Observed::default(), &plan(objects::of(&before), &Observed::default()));
-        let change = plan(objects::of(&after), &first);
+        let first = carried_out(Observed::default(), &plan(fresh(&before), &Observed::default()));
+        let change = plan(fresh(&after), &first);
         let second = carried_out(first, &change);
-        let rest = plan(objects::of(&after), &second);
+        let rest = plan(fresh(&after), &second);
         prop_assert!(rest.is_empty(), "{rest}");
     }
 
     #[test]
     fn a_plan_stays_within_the_team(before in team(), after in team()) {
-        let observed = carried_out(Observed::default(), &plan(objects::of(&before), &Observed::default()));
+        let observed = carried_out(Observed::default(), &plan(fresh(&before), &Observed::default()));
         let own: BTreeSet<_> = before.namespaces.iter().chain(&after.namespaces).cloned().collect();
-        for step in plan(objects::of(&after), &observed).steps {
+        for step in plan(fresh(&after), &observed).steps {
             prop_assert!(own.contains(&step.key().namespace), "{step}");
             let data = step.key().kind == Kind::Namespace && matches!(step.action, Action::Delete(_));
             prop_assert!(!data, "{step}");
@@ -70,8 +74,8 @@ proptest! {
 
     #[test]
     fn rights_come_last_and_go_first(before in team(), after in team()) {
-        let observed = carried_out(Observed::default(), &plan(objects::of(&before), &Observed::default()));
-        let steps = plan(objects::of(&after), &observed).steps;
+        let observed = carried_out(Observed::default(), &plan(fresh(&before), &Observed::default()));
+        let steps = plan(fresh(&after), &observed).steps;
         let place = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted);
         let first_cut = place(&|step| step.stage == Stage::CutRights);
         let first_other = place(&|step| step.stage != Stage::CutRights);
@@ -89,7 +93,7 @@ proptest! {
 #[test]
 fn a_plan_reads_as_a_list_of_calls() {
     let team = declared("ml", &["ml-team".to_owned()], 20, &["ml-engineers".to_owned()], true);
-    let printed = plan(objects::of(&team), &Observed::default()).to_string();
+    let printed = plan(fresh(&team), &Observed::default()).to_string();
     assert_eq!(
         printed.lines().collect::<Vec<_>>(),
         [
@@ -110,14 +114,14 @@ fn a_plan_reads_as_a_list_of_calls() {
 #[test]
 fn what_somebody_changed_is_put_back_and_nothing_else() {
     let team = declared("ml", &["ml-team".to_owned()], 20, &[], true);
-    let mut observed = carried_out(Observed::default(), &plan(objects::of(&team), &Observed::default()));
+    let mut observed = carried_out(Observed::default(), &plan(fresh(&team), &Observed::default()));
     for (key, live) in &mut observed.live {
         if key.kind == Kind::ResourceQuota {
             live["spec"]["hard"]["requests.cpu"] = json!("999");
         }
     }
     assert_eq!(
-        plan(objects::of(&team), &observed).to_string(),
+        plan(fresh(&team), &observed).to_string(),
         "apply ResourceQuota ml-team/team-quota\nwait for the quota of ml-team\n"
     );
 }

@@ -1,0 +1,129 @@
+//! `mlp team ...`: what a team has, what it may do, and why something was refused; asked of
+//! team-isolation over gRPC as the person who calls.
+
+mod kubeconfig;
+mod print;
+mod sarif;
+
+use std::path::PathBuf;
+
+use mlp_host::grpc::{ChannelOptions, ServiceChannel, channel};
+use mlp_model::Secret;
+use mlp_proto::team::api::v1 as proto;
+use mlp_proto::team::api::v1::team_service_client::TeamServiceClient;
+use serde::Serialize;
+use tonic::Status;
+
+use crate::commands::events::body;
+use crate::cli::{ComplianceOutput, Global, Output, Team, TeamVerb};
+use crate::exit::{Failure, Outcome};
+use crate::platform::Platform;
+
+/// Runs one of the verbs.
+pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
+    if let TeamVerb::Kubeconfig(flags) = &flags.verb {
+        return kubeconfig::kubeconfig(global, flags).await;
+    }
+    let platform = Platform::load(&global.state()?)?;
+    let mut client = connect(&platform, flags.token.as_ref()).await?;
+    match &flags.verb {
+        TeamVerb::Namespaces => {
+            let answer = client.list_namespaces(proto::ListNamespacesRequest {}).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::namespaces)
+        }
+        TeamVerb::Usage { team } => {
+            let answer = client.get_usage(proto::GetUsageRequest { name: team.clone() }).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::usage)
+        }
+        TeamVerb::Why { team } => {
+            let answer = client.list_denials(proto::ListDenialsRequest { name: team.clone() }).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::denials)
+        }
+        TeamVerb::CanI { team, user, groups } => {
+            let (user, groups) = (user.clone().unwrap_or_default(), groups.clone());
+            let answer = client.can_i(proto::CanIRequest { team: team.clone(), user, groups }).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::rights)
+        }
+        TeamVerb::Reach { from, to, protocol } => {
+            let request = connection(from, to, protocol)?;
+            let answer = client.reach(request).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::reach)
+        }
+        TeamVerb::Plan { team } => {
+            let answer = client.plan_team(proto::PlanTeamRequest { name: team.clone(), spec: None }).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::plan)
+        }
+        TeamVerb::Compliance { team, output } => {
+            let answer = client.get_compliance(proto::GetComplianceRequest { name: team.clone() }).await;
+            let answer = answer.map_err(refused)?.into_inner();
+            match output {
+                ComplianceOutput::Text => println!("{}", print::compliance(&answer)),
+                ComplianceOutput::Json => json(&print::ComplianceJson::of(&answer))?,
+                ComplianceOutput::Sarif => json(&sarif::log(team, &answer))?,
+            }
+            if answer.percent < 100 {
+                return Err(Failure::failed(format!("team {team} lacks pieces of its isolation; they are listed above")));
+            }
+            Ok(())
+        }
+        TeamVerb::Kubeconfig(_) => Ok(()),
+    }
+}
+
+async fn connect(platform: &Platform, maybe_token: Option<&PathBuf>) -> Result<TeamServiceClient<ServiceChannel>, Failure> {
+    let service = platform.service("team-isolation")?;
+    let path = maybe_token.unwrap_or(&platform.token);
+    let token = std::fs::read_to_string(path)
+        .map_err(|error| Failure::while_doing(&format!("reading the token {}", path.display()), &error))?;
+    let options = ChannelOptions { token: Some(Secret::new(token)), ..ChannelOptions::default() };
+    let channel = channel(&service.grpc, &options).await;
+    Ok(TeamServiceClient::new(channel.map_err(|error| Failure::while_doing("calling team-isolation", &error))?))
+}
+
+fn refused(status: Status) -> Failure {
+    Failure::failed(format!("team-isolation: {:?}: {}", status.code(), status.message()))
+}
+
+/// `namespace/pod` and `namespace/pod:port` (or `address:port`) as a request.
+fn connection(from: &str, to: &str, protocol: &str) -> Result<proto::ReachRequest, Failure> {
+    let wrong = || Failure::usage(format!("--to {to}: write namespace/pod:port or address:port"));
+    let (to, port) = to.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().map_err(|_| wrong())?;
+    let to = to.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(proto::ReachRequest { from: from.to_owned(), to, port, protocol: protocol.to_uppercase() })
+}
+
+fn said<T>(output: Output, answer: &T, print: impl Fn(&T) -> String) -> Outcome
+where
+    T: mlp_proto::Name + mlp_proto::Message,
+{
+    match output {
+        Output::Text => println!("{}", print(answer)),
+        Output::Json => {
+            let message = body::read(&T::full_name(), &answer.encode_to_vec());
+            json(&message.ok_or_else(|| Failure::failed("the answer is of a newer version than this mlp"))?)?;
+        }
+    }
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> Outcome {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::while_doing("writing JSON", &error))?;
+    println!("{text}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_read_and_a_wrong_one_says_how() {
+        let read = connection("ml/a", "app/b:8080", "tcp").unwrap();
+        assert_eq!((read.to.as_str(), read.port, read.protocol.as_str()), ("app/b", 8080, "TCP"));
+        assert_eq!(connection("ml/a", "[::1]:53", "udp").unwrap().to, "::1");
+        for wrong in ["app/b", "app/b:http", "app/b:"] {
+            assert!(connection("ml/a", wrong, "tcp").unwrap_err().to_string().contains("namespace/pod:port"));
+        }
+    }
+}

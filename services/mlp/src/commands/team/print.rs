@@ -1,0 +1,134 @@
+//! Answers as text for people.
+
+use std::collections::BTreeMap;
+
+use mlp_proto::team::api::v1 as proto;
+use serde::Serialize;
+
+use crate::commands::status::print::table;
+
+pub(super) fn namespaces(answer: &proto::ListNamespacesResponse) -> String {
+    if answer.namespaces.is_empty() {
+        return "you are a member of no team; a Team lists its members at spec.access".to_owned();
+    }
+    let mut rows = table(&["namespace", "team", "role", "environment"]);
+    for namespace in &answer.namespaces {
+        rows.add_row([&namespace.name, &namespace.team, &namespace.role, &namespace.environment]);
+    }
+    trimmed(&rows)
+}
+
+pub(super) fn usage(answer: &proto::GetUsageResponse) -> String {
+    let total = answer.total.clone().unwrap_or_default();
+    let names: Vec<_> = sorted(&answer.namespaces).into_keys().collect();
+    let mut header = vec!["key", "total"];
+    header.extend(names.iter().map(|name| name.as_str()));
+    let mut rows = table(&header);
+    for key in sorted(&total.hard).keys() {
+        let cell = |usage: &proto::Usage| {
+            let amount = |map: &std::collections::BTreeMap<String, String>| map.get(*key).cloned().unwrap_or_else(|| "-".to_owned());
+            format!("{}/{}", amount(&sorted_owned(&usage.used)), amount(&sorted_owned(&usage.hard)))
+        };
+        let mut row = vec![(*key).clone(), cell(&total)];
+        row.extend(names.iter().map(|name| answer.namespaces.get(*name).map(cell).unwrap_or_default()));
+        rows.add_row(row);
+    }
+    trimmed(&rows)
+}
+
+fn sorted<'a, V>(map: impl IntoIterator<Item = (&'a String, &'a V)>) -> BTreeMap<&'a String, &'a V> {
+    map.into_iter().collect()
+}
+
+fn sorted_owned<'a>(map: impl IntoIterator<Item = (&'a String, &'a String)>) -> BTreeMap<String, String> {
+    map.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+pub(super) fn denials(answer: &proto::ListDenialsResponse) -> String {
+    if answer.denials.is_empty() {
+        return "nothing was refused of late".to_owned();
+    }
+    let said = answer.denials.iter().rev().map(|denial| {
+        let verdict = if denial.admitted { "noted" } else { "refused" };
+        let object = if denial.name.is_empty() { String::new() } else { format!(" {}", denial.name) };
+        let times = if denial.count > 1 { format!(", {} times", denial.count) } else { String::new() };
+        format!(
+            "{} {verdict}: {} in {}{object} by {}{times}\n  {} ({})\n  {}",
+            denial.last, denial.action, denial.namespace, denial.user, denial.rule, denial.control, denial.message
+        )
+    });
+    said.collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn rights(answer: &proto::CanIResponse) -> String {
+    let mut rows = table(&["namespace", "resource", "verbs"]);
+    for right in &answer.rights {
+        let resource = if right.group.is_empty() { right.resource.clone() } else { format!("{}.{}", right.resource, right.group) };
+        let verbs = if right.verbs.is_empty() { "none".to_owned() } else { right.verbs.join(" ") };
+        rows.add_row([right.namespace.clone(), resource, verbs]);
+    }
+    trimmed(&rows)
+}
+
+pub(super) fn reach(answer: &proto::ReachResponse) -> String {
+    let decision = |maybe: &Option<proto::ReachDecision>| {
+        let decision = maybe.clone().unwrap_or_default();
+        match decision.kind.as_str() {
+            "admitted" => format!("admitted by {}, rule {}", decision.policies.join(", "), decision.rule),
+            "denied" => format!("denied: no rule of {} admits it", decision.policies.join(", ")),
+            "open" => "open: no policy selects the pod".to_owned(),
+            _ => "not concerned".to_owned(),
+        }
+    };
+    let verdict = if answer.arrives { "arrives" } else { "does not arrive" };
+    format!("{verdict}\n  out of the sender    {}\n  into the receiver    {}", decision(&answer.egress), decision(&answer.ingress))
+}
+
+pub(super) fn plan(answer: &proto::PlanTeamResponse) -> String {
+    if !answer.problems.is_empty() {
+        return format!("cannot be made true:\n  {}", answer.problems.join("\n  "));
+    }
+    if answer.steps.is_empty() { "nothing to do".to_owned() } else { answer.steps.join("\n") }
+}
+
+pub(super) fn compliance(answer: &proto::GetComplianceResponse) -> String {
+    let mut rows = table(&["", "id", "namespace", "check", "found"]);
+    for check in &answer.checks {
+        let mark = if check.holds { "✓" } else { "✗" };
+        rows.add_row([mark, &check.id, &check.namespace, &check.title, &check.detail]);
+    }
+    format!("{}\n\n{} % of {} checks hold", trimmed(&rows), answer.percent, answer.checks.len())
+}
+
+/// The report for programs.
+#[derive(Debug, Serialize)]
+pub(super) struct ComplianceJson {
+    percent: i32,
+    checks: Vec<CheckJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckJson {
+    id: String,
+    title: String,
+    namespace: String,
+    holds: bool,
+    detail: String,
+}
+
+impl ComplianceJson {
+    pub(super) fn of(answer: &proto::GetComplianceResponse) -> Self {
+        let checks = answer.checks.iter().map(|check| CheckJson {
+            id: check.id.clone(),
+            title: check.title.clone(),
+            namespace: check.namespace.clone(),
+            holds: check.holds,
+            detail: check.detail.clone(),
+        });
+        Self { percent: answer.percent, checks: checks.collect() }
+    }
+}
+
+fn trimmed(table: &comfy_table::Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

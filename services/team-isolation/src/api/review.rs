@@ -1,0 +1,62 @@
+//! What would be done for a team, and whether it has every piece of its isolation.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use mlp_crds::Team;
+use mlp_proto::team::api::v1 as proto;
+use tonic::Status;
+
+use super::{live, refused};
+use crate::domain::model::{DeclaredTeam, Site, declare};
+use crate::domain::objects::{self, Surroundings};
+use crate::domain::{compliance, lease, plan};
+
+/// The calls that would make `team` true, or what is in the way.
+pub(super) async fn plan(client: &Client, site: &Site, team: &Team) -> Result<proto::PlanTeamResponse, Status> {
+    let declared = match declare(team, site) {
+        Ok(declared) => declared,
+        Err(problems) => {
+            let problems = problems.iter().map(ToString::to_string).collect();
+            return Ok(proto::PlanTeamResponse { problems, ..proto::PlanTeamResponse::default() });
+        }
+    };
+    let observed = live::observed(client, declared.name.as_str()).await?;
+    let leaving = leaving(&declared, &observed);
+    let split = lease::of(&declared, &observed, &leaving, &lease::Demands::new());
+    let around = Surroundings { split, leaving, ..Surroundings::default() };
+    let plan = plan::plan(objects::of(&declared, &around), &observed);
+    let steps = plan.steps.iter().map(ToString::to_string).collect();
+    Ok(proto::PlanTeamResponse { steps, problems: Vec::new() })
+}
+
+/// Namespaces of the team that its declaration no longer names.
+fn leaving(declared: &DeclaredTeam, observed: &plan::Observed) -> Vec<String> {
+    let names = declared.namespace_names();
+    let there = observed.live.keys().filter(|key| key.kind == objects::Kind::Namespace);
+    there.map(|key| key.name.clone()).filter(|name| !names.contains(name)).collect()
+}
+
+/// Every check of every namespace.
+pub(super) async fn compliance(client: &Client, site: &Site, team: &Team) -> Result<proto::GetComplianceResponse, Status> {
+    let declared = declare(team, site).map_err(|problems| {
+        let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Status::failed_precondition(format!("the team cannot be made true: {}", said.join("; ")))
+    })?;
+    let observed = live::observed(client, declared.name.as_str()).await?;
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).list(&ListParams::default()).await;
+    let bindings = bindings.map_err(|error| refused("read admission policies", &error))?;
+    let policies: BTreeSet<_> = bindings.into_iter().filter_map(|binding| binding.spec?.policy_name).collect();
+    let checks = compliance::checks(&declared, &observed, &policies);
+    let percent = compliance::percent(&checks);
+    let said = checks.into_iter().map(|check| proto::ComplianceCheck {
+        id: check.id.to_owned(),
+        title: check.title.to_owned(),
+        namespace: check.namespace,
+        holds: check.missing.is_none(),
+        detail: check.missing.unwrap_or_default(),
+    });
+    Ok(proto::GetComplianceResponse { percent, checks: said.collect() })
+}
