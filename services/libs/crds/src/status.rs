@@ -10,7 +10,7 @@ use crate::{
 /// Reasons of `Ready=False` that say "not yet": somebody or something else acts first, and nothing is
 /// wrong. Who writes `Ready` on a kind of ours takes them from here, and who judges health reads them
 /// here; every other reason of `Ready=False` is a fault.
-pub const NOT_YET: [&str; 9] = [
+pub const NOT_YET: [&str; 11] = [
     "WaitingForTeam",
     "WaitingForProvider",
     "Creating",
@@ -20,6 +20,8 @@ pub const NOT_YET: [&str; 9] = [
     "WaitingForQuota",
     "NamespaceTerminating",
     "Removing",
+    "Stopping",
+    "Suspended",
 ];
 
 /// The part that every status of ours has.

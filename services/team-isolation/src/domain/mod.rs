@@ -16,6 +16,7 @@ pub mod lease;
 pub mod model;
 pub mod notes;
 pub mod objects;
+pub mod offboarding;
 pub mod outcome;
 pub mod plan;
 pub mod quantity;

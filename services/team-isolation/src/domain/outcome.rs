@@ -21,6 +21,10 @@ pub enum Outcome {
     LeftoverInUse(Contents),
     /// Everything declared is in force.
     Isolated,
+    /// Suspended: rights are cut; so many pods have not ended yet.
+    Stopping(usize),
+    /// Suspended: work has stopped and data is kept until this moment.
+    Retained(String),
     /// Deletion is asked for and refused while the namespaces hold something.
     RemovalBlocked(Contents),
     /// Deletion goes on: these namespaces are on their way out, each with what holds it up.
@@ -44,6 +48,8 @@ impl Outcome {
             Self::WaitingForQuota(_) => "WaitingForQuota",
             Self::LeftoverInUse(_) => "LeftoverNamespaceInUse",
             Self::Isolated => "Isolated",
+            Self::Stopping(_) => "Stopping",
+            Self::Retained(_) => "Suspended",
             Self::RemovalBlocked(_) => "NamespaceInUse",
             Self::Removing(_) => "Removing",
             Self::Removed => "Removed",
@@ -65,7 +71,16 @@ impl Outcome {
                 format!("{contents}; it left spec.namespaces and is removed once it is empty")
             }
             Self::Isolated => "namespaces, quota, network policy and rights are in force".to_owned(),
-            Self::RemovalBlocked(contents) => format!("{contents}; delete them and the team goes"),
+            Self::Stopping(pods) => {
+                format!("rights are cut and work is being stopped: {pods} pods have not ended; set spec.offboarding.phase to Active to undo")
+            }
+            Self::Retained(until) => format!(
+                "work has stopped and data is kept until {until}; set spec.offboarding.phase to Active to undo, or delete the Team"
+            ),
+            Self::RemovalBlocked(contents) => format!(
+                "{contents}; delete them and the team goes, or set spec.offboarding.phase to Suspended and it goes with its data when \
+                 the retention is over"
+            ),
             Self::Removing(namespaces) => format!("waiting until {} is gone", namespaces.join(", ")),
             Self::Removed => "nothing of the team is left".to_owned(),
         }

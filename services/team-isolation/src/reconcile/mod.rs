@@ -10,6 +10,7 @@ mod demand;
 mod denials;
 mod index;
 mod observe;
+mod offboard;
 mod recent;
 mod recount;
 mod remove;
@@ -24,10 +25,11 @@ use std::time::Duration;
 use kube::{Api, ResourceExt};
 use mlp_bus::Relay;
 use mlp_crds::Team;
+use mlp_crds::team::OffboardingPhase;
 use mlp_model::{OutboxStore as _, labels};
 use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 
-use crate::domain::model::Site;
+use crate::domain::model::{DeclaredTeam, Site};
 use crate::domain::outcome::Outcome;
 use crate::domain::{SERVICE, claims, model, objects, plan};
 use crate::error::Error;
@@ -109,7 +111,19 @@ impl TeamReconciler {
         if !plan.waits.is_empty() {
             return Ok(Outcome::WaitingForQuota(plan.waits.into_iter().collect()));
         }
+        if declared.phase == OffboardingPhase::Suspended {
+            return self.suspended(&declared).await;
+        }
+        if team.status.as_ref().is_some_and(|status| status.offboarding.is_some()) {
+            self.resume_work(&declared.namespace_names()).await?;
+        }
         if leaving.is_empty() { Ok(Outcome::Isolated) } else { self.sweep(leaving).await }
+    }
+
+    /// Rights are cut; what still works is stopped.
+    async fn suspended(&self, declared: &DeclaredTeam) -> Result<Outcome, Error> {
+        let pods = self.stop_work(&declared.namespace_names()).await?;
+        Ok(if pods > 0 { Outcome::Stopping(pods) } else { Outcome::Retained(String::new()) })
     }
 
     /// What keeps the team from its namespaces.
@@ -186,7 +200,9 @@ impl Reconciler<Team> for TeamReconciler {
         let denials = self.caches.around.signals.denials.due_in(&team.name_any());
         match outcome {
             Outcome::Removed => self.release(&team).await.map(|()| Next::Done),
-            Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) => Ok(Next::After(BLOCKED_AGAIN)),
+            Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) | Outcome::Stopping(_) => {
+                Ok(Next::After(BLOCKED_AGAIN))
+            }
             _ if denials.is_some() => Ok(Next::After(denials.unwrap_or_default().max(LOOK_AGAIN))),
             _ if self.used.is_waiting(&team.name_any()) => Ok(Next::After(USED_AGE)),
             _ if self.caches.recent.is_lagging(&team.name_any()) => Ok(Next::After(LOOK_AGAIN)),

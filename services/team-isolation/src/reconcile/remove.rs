@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, ResourceExt};
@@ -16,7 +17,7 @@ use mlp_reconcile::Error as CallError;
 
 use super::TeamReconciler;
 use super::observe::known_uids;
-use crate::domain::SERVICE;
+use crate::domain::{SERVICE, offboarding};
 use crate::domain::contents::{BLOCKING, Blocking, Contents};
 use crate::domain::outcome::Outcome;
 use crate::error::Error;
@@ -35,6 +36,10 @@ impl TeamReconciler {
                 None => Ok(Outcome::Removed),
                 Some(name) => Err(Error::NamespaceAppeared(name)),
             };
+        }
+        if offboarding::may_purge(team.status.as_ref().and_then(|status| status.offboarding.as_ref()), Timestamp::now()) {
+            self.purge(&namespaces).await?;
+            return Ok(Outcome::Removing(self.held_up(namespaces)));
         }
         match self.take_away(&namespaces).await? {
             Some(contents) => {
@@ -100,6 +105,16 @@ impl TeamReconciler {
                 || managers.into_iter().any(|entry| entry.manager.as_deref() == Some(SERVICE))
         };
         Ok(listed.items.iter().find(|item| ours(item)).map(ResourceExt::name_any))
+    }
+
+    /// Deletes the namespaces with all that they hold: somebody asked for it, the team was suspended, and
+    /// its retention is over.
+    async fn purge(&self, namespaces: &[String]) -> Result<(), Error> {
+        let live = namespaces.iter().filter_map(|name| self.namespace(name));
+        for namespace in live.filter(|namespace| namespace.metadata.deletion_timestamp.is_none()) {
+            self.delete_namespace(&namespace).await?;
+        }
+        Ok(())
     }
 
     /// Deletes the namespaces, or says what is in the way.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use mlp_crds::team::{NamespaceStatus, QuotaStatus, TeamStatus};
+use mlp_crds::team::{NamespaceStatus, OffboardingSpec, QuotaStatus, TeamStatus};
 use mlp_crds::{Condition, Team};
 use mlp_model::{Class, Classified as _};
 use mlp_reconcile::conditions::{self, Finding, READY};
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::work::Work;
 use super::{TeamReconciler, USED_AGE};
-use crate::domain::{SERVICE, model};
+use crate::domain::{SERVICE, model, offboarding};
 use crate::domain::notes::{self, Note};
 use crate::domain::objects::quota::NAME;
 use crate::domain::objects::{Key, Kind};
@@ -47,6 +47,7 @@ impl TeamReconciler {
         conditions::set(&mut next.conditions, ready, Some(generation), now);
         self.set_health(&team, &mut next, now);
         let mut news = self.news(&team, outcome, &mut next);
+        let outcome = &self.step_out(&team, outcome, &mut next, &mut news, now);
         for note in self.notes(&team, &in_force) {
             let known = conditions::find(&next.conditions, note.kind).is_some();
             let was_near = conditions::is_true(&next.conditions, notes::NEAR_LIMIT, None);
@@ -120,6 +121,35 @@ impl TeamReconciler {
             titles => Finding::new(HEALTHY, false, "IncidentOpen", titles.join("; ")),
         };
         conditions::set(&mut next.conditions, finding, team.metadata.generation, now);
+    }
+
+    /// Notes the step of the way out that is reached, or that the team is back; gives the outcome with the
+    /// end of the retention in it.
+    fn step_out(&self, team: &Team, outcome: &Outcome, next: &mut TeamStatus, news: &mut News, now: Timestamp) -> Outcome {
+        let known = next.offboarding.clone().unwrap_or_default();
+        let pods = match outcome {
+            Outcome::Stopping(pods) => *pods,
+            Outcome::Retained(_) => 0,
+            outcome if outcome.is_ready() => {
+                if next.offboarding.take().is_some() {
+                    news.facts.push(Happened::Offboarding);
+                }
+                return outcome.clone();
+            }
+            outcome => return outcome.clone(),
+        };
+        let hours = team.spec.offboarding.as_ref().map(|spec| spec.retention_hours);
+        let hours = hours.unwrap_or(OffboardingSpec::DEFAULT_RETENTION_HOURS);
+        let reached = offboarding::advance(&known, offboarding::Seen { cut: true, pods }, hours, now);
+        if reached.step != known.step {
+            news.facts.push(Happened::Offboarding);
+        }
+        let until = reached.retained_until.clone();
+        next.offboarding = Some(reached);
+        match (outcome, until) {
+            (Outcome::Retained(_), Some(until)) => Outcome::Retained(until),
+            (outcome, _) => outcome.clone(),
+        }
     }
 
     /// What happened beside the way in and out, and is news.

@@ -48,10 +48,6 @@ pub struct OffboardingStatus {
     /// Until when data is kept at least, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained_until: Option<String>,
-    /// What was stopped, to be started again by an undo: `namespace/kind/name=replicas`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2000))]
-    pub stopped: Vec<String>,
 }
 
 /// A step of the way out.

@@ -1,0 +1,110 @@
+//! The way out that can be undone: with the rights cut, work is stopped and data stays.
+//!
+//! What a workload was is written on the workload, in the same patch that stops it: a kill at any
+//! instant loses nothing, and undoing needs no memory of ours.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, ResourceExt};
+use mlp_reconcile::Error as CallError;
+use serde_json::{Value, json};
+
+use super::TeamReconciler;
+use crate::domain::SERVICE;
+use crate::domain::offboarding::{self, Workload};
+use crate::error::Error;
+
+/// Objects of one kind in a namespace that are handled in one look; the rest come with the next.
+const BATCH: u32 = 200;
+
+impl TeamReconciler {
+    /// Stops everything in these namespaces; returns how many pods are left.
+    pub(super) async fn stop_work(&self, namespaces: &[String]) -> Result<usize, Error> {
+        let mut left = 0;
+        for namespace in namespaces {
+            for workload in &offboarding::WORKLOADS {
+                for object in list(&self.client, namespace, workload).await? {
+                    if let Some(patch) = offboarding::stop(workload, &value(&object)) {
+                        change(&self.client, namespace, workload, &object, &patch).await?;
+                    }
+                }
+            }
+            left += self.end_pods(namespace).await?;
+        }
+        Ok(left)
+    }
+
+    /// Lets everything go on that was stopped here.
+    pub(super) async fn resume_work(&self, namespaces: &[String]) -> Result<(), Error> {
+        for namespace in namespaces {
+            for workload in &offboarding::WORKLOADS {
+                for object in list(&self.client, namespace, workload).await? {
+                    if let Some(patch) = offboarding::resume(workload, &value(&object)) {
+                        change(&self.client, namespace, workload, &object, &patch).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends pods that no controller will end; returns how many have not finished.
+    async fn end_pods(&self, namespace: &str) -> Result<usize, Error> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let unfinished = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed").limit(BATCH);
+        let listed = pods.list(&unfinished).await;
+        let listed = listed.map_err(|source| CallError::of(format!("list the pods of {namespace}"), source))?;
+        for pod in &listed.items {
+            if pod.metadata.owner_references.as_ref().is_none_or(Vec::is_empty) && pod.metadata.deletion_timestamp.is_none() {
+                let name = pod.name_any();
+                match pods.delete(&name, &DeleteParams::default()).await {
+                    Err(source) => {
+                        let error = CallError::of(format!("end pod {namespace}/{name}"), source);
+                        if !error.is_not_found() {
+                            return Err(error.into());
+                        }
+                    }
+                    Ok(_) => {}
+                }
+            }
+        }
+        Ok(listed.items.len())
+    }
+}
+
+fn value(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+fn api(client: &Client, namespace: &str, workload: &Workload) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(workload.group, "v1", workload.kind);
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk_with_plural(&kind, workload.plural))
+}
+
+async fn list(client: &Client, namespace: &str, workload: &Workload) -> Result<Vec<DynamicObject>, Error> {
+    let listed = api(client, namespace, workload).list(&ListParams::default().limit(BATCH)).await;
+    Ok(listed.map_err(|source| CallError::of(format!("list the {} of {namespace}", workload.plural), source))?.items)
+}
+
+async fn change(
+    client: &Client,
+    namespace: &str,
+    workload: &Workload,
+    object: &DynamicObject,
+    patch: &Value,
+) -> Result<(), Error> {
+    let name = object.name_any();
+    let mut patch = patch.clone();
+    // Fenced: what is written on it is what was seen.
+    patch["metadata"]["resourceVersion"] = json!(object.resource_version());
+    let params = PatchParams { field_manager: Some(SERVICE.to_owned()), ..PatchParams::default() };
+    let patched = api(client, namespace, workload).patch(&name, &params, &Patch::Merge(&patch)).await;
+    match patched {
+        Ok(_) => Ok(()),
+        Err(source) => {
+            let error = CallError::of(format!("stop or resume {} {namespace}/{name}", workload.kind), source);
+            if error.is_not_found() { Ok(()) } else { Err(error.into()) }
+        }
+    }
+}
