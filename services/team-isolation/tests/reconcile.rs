@@ -141,15 +141,15 @@ async fn nobody_has_rights_before_the_quota_is_in_force() {
     let world = World::new().await;
     world.teams.put(team(json!({})));
     world.api.expect(Call::post("/api/v1/namespaces").query("fieldManager", "team-isolation").echoes());
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/ml-team";
     let base = [
-        format!("{NAMESPACE}/serviceaccounts/ml-team"),
-        format!("{NAMESPACE}/resourcequotas/team-quota"),
-        "/apis/networking.k8s.io/v1/namespaces/ml-team/networkpolicies/default-deny".to_owned(),
-        "/apis/networking.k8s.io/v1/namespaces/ml-team/networkpolicies/team-flows".to_owned(),
-        "/apis/rbac.authorization.k8s.io/v1/namespaces/ml-team/roles/team-edit".to_owned(),
+        format!("{NAMESPACE}/serviceaccounts"),
+        format!("{NAMESPACE}/resourcequotas"),
+        "/apis/networking.k8s.io/v1/namespaces/ml-team/networkpolicies".to_owned(),
+        format!("{rbac}/roles"),
     ];
     for path in &base {
-        world.api.always(Call::apply(path).query("force", "true").echoes());
+        world.api.always(Call::post(path).query("fieldManager", "team-isolation").echoes());
     }
     let teams = world.start();
     teams.wake_and_wait(ObjectRef::new("ml")).await.unwrap();

@@ -3,10 +3,8 @@
 use std::process::Stdio;
 use std::time::Instant;
 
-use tokio::process::Command;
-
 use crate::report::{Row, Target};
-use crate::{Error, rig};
+use crate::{Error, cargo, rig};
 
 /// The most that the whole may take, in seconds.
 const WHOLE: f64 = 30.0;
@@ -31,7 +29,7 @@ pub(crate) async fn run() -> Result<Vec<Row>, Error> {
 
 /// Runs `cargo mlp` as a person does, on a state folder of its own, and gives what it said on stderr.
 async fn mlp(arguments: &[&str]) -> Result<String, Error> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo::from_a_shell();
     command.current_dir(rig::layout()?.root()).args(["run", "--quiet", "--package", "mlp", "--"]);
     command.args(arguments).arg("--state").arg(rig::folder()?.join("up"));
     command.stdin(Stdio::null()).kill_on_drop(true);

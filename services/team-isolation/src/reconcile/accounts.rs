@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -18,6 +19,8 @@ use mlp_model::{Classified, TeamName, labels};
 use mlp_reconcile::{Applier, Controller, Next, ObjectRef, Reconciler, Store, conditions, watcher};
 use tokio::sync::OnceCell;
 
+use super::burst::Burst;
+use super::recent::Waiting;
 use super::report::ISOLATED;
 use crate::domain::SERVICE;
 use crate::domain::objects::namespace::TEAM_UID;
@@ -31,6 +34,11 @@ const SERVERS: &str = "servers";
 /// The user that a team's own programs are.
 const USER: &str = "team";
 
+/// How long an account may be put off while other teams are being isolated.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// After how long an account that was put off is tried again.
+const LATER: Duration = Duration::from_secs(2);
+
 /// Makes and takes away the accounts of teams. Clones share the connection.
 #[derive(Clone)]
 pub struct Accounts {
@@ -38,17 +46,25 @@ pub struct Accounts {
     keyring: Keyring,
     replicas: usize,
     connection: Arc<OnceCell<TeamAccounts>>,
+    /// The isolation's own work: an account costs the broker as much as isolating a team costs the API
+    /// server, and nobody waits for it.
+    burst: Arc<Burst>,
 }
 
 impl Accounts {
     /// Works with the broker at `servers`, as the operator of `keyring`; connects when first used.
     pub fn new(servers: Vec<String>, keyring: Keyring, replicas: usize) -> Self {
-        Self { servers, keyring, replicas, connection: Arc::default() }
+        Self { servers, keyring, replicas, connection: Arc::default(), burst: Arc::default() }
     }
 
     async fn connected(&self) -> Result<&TeamAccounts, AccountsError> {
         let connect = || TeamAccounts::connect(self.servers.clone(), self.keyring.clone());
         self.connection.get_or_try_init(connect).await
+    }
+
+    /// Notes that a team is being isolated.
+    pub(super) fn isolating(&self) {
+        self.burst.note(Instant::now());
     }
 
     /// The account of a team; none for a name that no team may have.
@@ -96,6 +112,8 @@ impl Classified for Error {
 /// Gives isolated teams their account.
 pub struct AccountReconciler {
     accounts: Accounts,
+    /// Since when accounts are put off.
+    waiting: Waiting,
     applier: Applier,
     secrets: Store<KubernetesSecret>,
     /// uids of teams whose account this process has ensured.
@@ -117,7 +135,8 @@ impl AccountReconciler {
         let config = watcher::Config::default().labels(&selector);
         let controller = controller.watches_into(writer, Api::all(client.clone()), config, wakes);
         let applier = Applier::new(client.clone(), SERVICE);
-        (controller, Self { accounts, applier, secrets, ensured: Mutex::default() })
+        let (waiting, ensured) = (Waiting::default(), Mutex::default());
+        (controller, Self { accounts, waiting, applier, secrets, ensured })
     }
 
     async fn ensure(&self, team: &Team, account: &Account) -> Result<(), Error> {
@@ -171,9 +190,12 @@ impl Reconciler<Team> for AccountReconciler {
         if team.metadata.deletion_timestamp.is_some() || !isolated {
             return Ok(Next::Done);
         }
-        if let Some(account) = self.accounts.account(&team) {
-            self.ensure(&team, &account).await?;
+        let Some(account) = self.accounts.account(&team) else { return Ok(Next::Done) };
+        if self.accounts.burst.is_on(Instant::now()) && self.waiting.waits(&account.uid) < PATIENCE {
+            return Ok(Next::After(LATER));
         }
+        self.waiting.stops(&account.uid);
+        self.ensure(&team, &account).await?;
         Ok(Next::Done)
     }
 }

@@ -78,28 +78,25 @@ impl TeamReconciler {
     }
 
     async fn apply(&self, object: &Object, live: Option<&Value>) -> Result<Value, CallError> {
+        let key = object.key();
         match object {
-            Object::Namespace(namespace) => {
-                let api = Api::all(self.client.clone());
-                own_by_apply(&api, &object.key().name).await?;
-                send(&api, &object.key(), namespace, live).await
-            }
-            Object::ServiceAccount(desired) => send(&self.api(object), &object.key(), desired, live).await,
-            Object::ResourceQuota(desired) => send(&self.api(object), &object.key(), desired, live).await,
-            Object::LimitRange(desired) => send(&self.api(object), &object.key(), desired, live).await,
-            Object::ConfigMap(desired) => send(&self.api(object), &object.key(), desired, live).await,
-            Object::Secret(desired) => send(&self.api(object), &object.key(), desired, live).await,
-            Object::NetworkPolicy(desired) => send(&self.api(object), &object.key(), desired, live).await,
-            Object::Role(desired) => send(&self.api(object), &object.key(), desired, live).await,
+            Object::Namespace(desired) => write(&Api::all(self.client.clone()), &key, desired, live).await,
+            Object::ServiceAccount(desired) => write(&self.api(object), &key, desired, live).await,
+            Object::ResourceQuota(desired) => write(&self.api(object), &key, desired, live).await,
+            Object::LimitRange(desired) => write(&self.api(object), &key, desired, live).await,
+            Object::ConfigMap(desired) => write(&self.api(object), &key, desired, live).await,
+            Object::Secret(desired) => write(&self.api(object), &key, desired, live).await,
+            Object::NetworkPolicy(desired) => write(&self.api(object), &key, desired, live).await,
+            Object::Role(desired) => write(&self.api(object), &key, desired, live).await,
             Object::RoleBinding(desired) => {
                 let api = self.api(object);
-                match send(&api, &object.key(), desired, live).await {
+                match write(&api, &key, desired, live).await {
                     // The role that a binding names never changes: the binding is made anew.
                     Err(CallError::Refused { code: 422, .. }) => {
-                        self.delete(&object.key(), None).await?;
-                        send(&api, &object.key(), desired, None).await
+                        self.delete(&key, None).await?;
+                        write(&api, &key, desired, None).await
                     }
-                    sent => sent,
+                    written => written,
                 }
             }
         }
@@ -149,11 +146,35 @@ impl TeamReconciler {
     }
 }
 
-/// Makes what the create of a namespace stated a matter of apply. A create is noted as an Update of
-/// its manager, and what an Update states no apply can take back (KEP-555). Costs a write once.
-async fn own_by_apply(api: &Api<Namespace>, name: &str) -> Result<(), CallError> {
-    let action = || format!("take over the fields of Namespace {name}");
-    let found = api.get_metadata_opt(name).await.map_err(|source| CallError::of(action(), source))?;
+/// Makes an object that is not there, or applies it. A create costs the API server a fraction of an
+/// apply, and a new team is nothing but creates.
+async fn write<K: Kubernetes>(
+    api: &Api<K>,
+    key: &Key,
+    desired: &K,
+    live: Option<&Value>,
+) -> Result<Value, CallError> {
+    if live.is_none() {
+        let params = PostParams { field_manager: Some(SERVICE.to_owned()), ..PostParams::default() };
+        let action = || format!("create {key}");
+        match api.create(&params, desired).await.map_err(|source| CallError::of(action(), source)) {
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+            Ok(created) => {
+                return serde_json::to_value(created)
+                    .map_err(|source| CallError::Encode { action: action(), source });
+            }
+        }
+    }
+    own_by_apply(api, key).await?;
+    send(api, key, desired, live).await
+}
+
+/// Makes what a create stated a matter of apply. A create is noted as an Update of its manager, and
+/// what an Update states no apply can take back (KEP-555). Costs a write once.
+async fn own_by_apply<K: Kubernetes>(api: &Api<K>, key: &Key) -> Result<(), CallError> {
+    let action = || format!("take over the fields of {key}");
+    let found = api.get_metadata_opt(&key.name).await.map_err(|source| CallError::of(action(), source))?;
     let Some(live) = found else { return Ok(()) };
     let mut entries = live.metadata.managed_fields.unwrap_or_default();
     let ours = |entry: &ManagedFieldsEntry, operation: &str| {
@@ -166,7 +187,7 @@ async fn own_by_apply(api: &Api<Namespace>, name: &str) -> Result<(), CallError>
     created.operation = Some("Apply".to_owned());
     let metadata = json!({"resourceVersion": live.metadata.resource_version, "managedFields": entries});
     let patch = Patch::Merge(json!({"metadata": metadata}));
-    let patched = api.patch_metadata(name, &PatchParams::default(), &patch).await;
+    let patched = api.patch_metadata(&key.name, &PatchParams::default(), &patch).await;
     patched.map(drop).map_err(|source| CallError::of(action(), source))
 }
 

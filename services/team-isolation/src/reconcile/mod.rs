@@ -6,6 +6,7 @@
 
 mod accounts;
 mod apply;
+mod burst;
 mod demand;
 mod denials;
 mod index;
@@ -44,9 +45,9 @@ use work::Works;
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
 
-/// The API server enforces a quota some milliseconds after it was written. Waiting for it is said
-/// only after this time: one status write less for every team.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The API server enforces a quota some milliseconds after it was written, some seconds in a burst of
+/// teams. Waiting for it is said only after this time: two writes less for every team.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How old the use of a quota in a status may become. Every pod, Secret and ConfigMap changes it, and
 /// each write of a status is read by four services.
@@ -103,6 +104,7 @@ impl TeamReconciler {
         let around = self.surroundings(team, &declared, &observed, &leaving).await?;
         let plan = plan::plan(objects::of(&declared, &around), &observed);
         if !plan.steps.is_empty() {
+            self.accounts.iter().for_each(Accounts::isolating);
             tracing::info!(steps = plan.steps.len(), waits = plan.waits.len(), "carrying out a plan");
             tracing::debug!(%plan, "plan");
         }
