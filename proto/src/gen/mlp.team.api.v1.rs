@@ -274,6 +274,450 @@ impl ::prost::Name for DeleteTeamResponse {
         "/mlp.team.api.v1.DeleteTeamResponse".into()
     }
 }
+/// What to plan.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanTeamRequest {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The Team's spec, as in its manifest; the stored one where it is absent.
+    #[prost(message, optional, tag = "2")]
+    pub spec: ::core::option::Option<::prost_types::Struct>,
+}
+impl ::prost::Name for PlanTeamRequest {
+    const NAME: &'static str = "PlanTeamRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.PlanTeamRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.PlanTeamRequest".into()
+    }
+}
+/// What would be done.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanTeamResponse {
+    /// Calls in order, as `apply ResourceQuota ml-team/team-quota`; none where all is as declared.
+    #[prost(string, repeated, tag = "1")]
+    pub steps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What keeps the declaration from becoming true; nothing is done then.
+    #[prost(string, repeated, tag = "2")]
+    pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for PlanTeamResponse {
+    const NAME: &'static str = "PlanTeamResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.PlanTeamResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.PlanTeamResponse".into()
+    }
+}
+/// Nothing to say: the caller's identity decides.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListNamespacesRequest {}
+impl ::prost::Name for ListNamespacesRequest {
+    const NAME: &'static str = "ListNamespacesRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ListNamespacesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ListNamespacesRequest".into()
+    }
+}
+/// The caller's namespaces.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListNamespacesResponse {
+    /// By team and name.
+    #[prost(message, repeated, tag = "1")]
+    pub namespaces: ::prost::alloc::vec::Vec<MemberNamespace>,
+}
+impl ::prost::Name for ListNamespacesResponse {
+    const NAME: &'static str = "ListNamespacesResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ListNamespacesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ListNamespacesResponse".into()
+    }
+}
+/// A namespace of which the caller is a member.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberNamespace {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The team.
+    #[prost(string, tag = "2")]
+    pub team: ::prost::alloc::string::String,
+    /// admin, edit or view.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+    /// local, dev, staging or prod.
+    #[prost(string, tag = "4")]
+    pub environment: ::prost::alloc::string::String,
+}
+impl ::prost::Name for MemberNamespace {
+    const NAME: &'static str = "MemberNamespace";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.MemberNamespace".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.MemberNamespace".into()
+    }
+}
+/// Which team.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUsageRequest {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetUsageRequest {
+    const NAME: &'static str = "GetUsageRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.GetUsageRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.GetUsageRequest".into()
+    }
+}
+/// Quota and use.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUsageResponse {
+    /// Over all namespaces.
+    #[prost(message, optional, tag = "1")]
+    pub total: ::core::option::Option<Usage>,
+    /// By namespace.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub namespaces: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        Usage,
+    >,
+}
+impl ::prost::Name for GetUsageResponse {
+    const NAME: &'static str = "GetUsageResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.GetUsageResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.GetUsageResponse".into()
+    }
+}
+/// Amounts by Kubernetes' quota keys.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Usage {
+    /// The most.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub hard: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// In use.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub used: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+impl ::prost::Name for Usage {
+    const NAME: &'static str = "Usage";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.Usage".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.Usage".into()
+    }
+}
+/// Which team.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDenialsRequest {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListDenialsRequest {
+    const NAME: &'static str = "ListDenialsRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ListDenialsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ListDenialsRequest".into()
+    }
+}
+/// Refusals.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDenialsResponse {
+    /// The newest last; at most 10.
+    #[prost(message, repeated, tag = "1")]
+    pub denials: ::prost::alloc::vec::Vec<Denial>,
+}
+impl ::prost::Name for ListDenialsResponse {
+    const NAME: &'static str = "ListDenialsResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ListDenialsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ListDenialsResponse".into()
+    }
+}
+/// Refusals that are alike.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Denial {
+    /// The namespace.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Who asked.
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    /// What for: `create pods`.
+    #[prost(string, tag = "3")]
+    pub action: ::prost::alloc::string::String,
+    /// The object of the newest one; empty where the request named none.
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    /// policy, pod-security, quota, limit-range or rights.
+    #[prost(string, tag = "5")]
+    pub control: ::prost::alloc::string::String,
+    /// Which rule of it.
+    #[prost(string, tag = "6")]
+    pub rule: ::prost::alloc::string::String,
+    /// What, why and how to mend it.
+    #[prost(string, tag = "7")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether they were admitted all the same, because the tier only audits the rule.
+    #[prost(bool, tag = "8")]
+    pub admitted: bool,
+    /// How many.
+    #[prost(int64, tag = "9")]
+    pub count: i64,
+    /// When the last one was, RFC 3339.
+    #[prost(string, tag = "10")]
+    pub last: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Denial {
+    const NAME: &'static str = "Denial";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.Denial".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.Denial".into()
+    }
+}
+/// Whom and where.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CanIRequest {
+    /// The team.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// The user; the caller where it is empty.
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    /// The user's groups; the caller's where the user is empty.
+    #[prost(string, repeated, tag = "3")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for CanIRequest {
+    const NAME: &'static str = "CanIRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.CanIRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.CanIRequest".into()
+    }
+}
+/// Rights in each of the team's namespaces.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CanIResponse {
+    /// By namespace and resource.
+    #[prost(message, repeated, tag = "1")]
+    pub rights: ::prost::alloc::vec::Vec<ResourceRights>,
+}
+impl ::prost::Name for CanIResponse {
+    const NAME: &'static str = "CanIResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.CanIResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.CanIResponse".into()
+    }
+}
+/// Rights on one kind of object.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceRights {
+    /// The namespace.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// API group; empty for the core.
+    #[prost(string, tag = "2")]
+    pub group: ::prost::alloc::string::String,
+    /// Plural, with its subresource where it has one.
+    #[prost(string, tag = "3")]
+    pub resource: ::prost::alloc::string::String,
+    /// Verbs that are allowed.
+    #[prost(string, repeated, tag = "4")]
+    pub verbs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for ResourceRights {
+    const NAME: &'static str = "ResourceRights";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ResourceRights".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ResourceRights".into()
+    }
+}
+/// A connection.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReachRequest {
+    /// `namespace/pod`.
+    #[prost(string, tag = "1")]
+    pub from: ::prost::alloc::string::String,
+    /// `namespace/pod` or an address.
+    #[prost(string, tag = "2")]
+    pub to: ::prost::alloc::string::String,
+    /// Port of the destination.
+    #[prost(int32, tag = "3")]
+    pub port: i32,
+    /// TCP, UDP or SCTP; TCP where it is empty.
+    #[prost(string, tag = "4")]
+    pub protocol: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReachRequest {
+    const NAME: &'static str = "ReachRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ReachRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ReachRequest".into()
+    }
+}
+/// Whether it gets through.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReachResponse {
+    /// Whether both ends let it through.
+    #[prost(bool, tag = "1")]
+    pub arrives: bool,
+    /// What decides at the sender: not-concerned, open, admitted or denied.
+    #[prost(message, optional, tag = "2")]
+    pub egress: ::core::option::Option<ReachDecision>,
+    /// What decides at the receiver.
+    #[prost(message, optional, tag = "3")]
+    pub ingress: ::core::option::Option<ReachDecision>,
+}
+impl ::prost::Name for ReachResponse {
+    const NAME: &'static str = "ReachResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ReachResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ReachResponse".into()
+    }
+}
+/// What decides one direction.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReachDecision {
+    /// not-concerned, open, admitted or denied.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// `namespace/name` of the admitting policy, or of those that deny.
+    #[prost(string, repeated, tag = "2")]
+    pub policies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Number of the admitting rule in its policy, from 0.
+    #[prost(int32, tag = "3")]
+    pub rule: i32,
+}
+impl ::prost::Name for ReachDecision {
+    const NAME: &'static str = "ReachDecision";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ReachDecision".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ReachDecision".into()
+    }
+}
+/// Which team.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetComplianceRequest {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetComplianceRequest {
+    const NAME: &'static str = "GetComplianceRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.GetComplianceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.GetComplianceRequest".into()
+    }
+}
+/// The pieces of a team's isolation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetComplianceResponse {
+    /// Pieces that are there, of all, in whole percent.
+    #[prost(int32, tag = "1")]
+    pub percent: i32,
+    /// Each piece.
+    #[prost(message, repeated, tag = "2")]
+    pub checks: ::prost::alloc::vec::Vec<ComplianceCheck>,
+}
+impl ::prost::Name for GetComplianceResponse {
+    const NAME: &'static str = "GetComplianceResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.GetComplianceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.GetComplianceResponse".into()
+    }
+}
+/// One piece.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComplianceCheck {
+    /// Id: of the multi-tenancy benchmark (MTB-…) or of the platform (MLP-…).
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What is wanted.
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+    /// The namespace; empty where it concerns the team or the cluster.
+    #[prost(string, tag = "3")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Whether it is there.
+    #[prost(bool, tag = "4")]
+    pub holds: bool,
+    /// What was found, and how to mend it.
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ComplianceCheck {
+    const NAME: &'static str = "ComplianceCheck";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.ComplianceCheck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.ComplianceCheck".into()
+    }
+}
 /// Generated client implementations.
 pub mod team_service_client {
     #![allow(
@@ -491,6 +935,178 @@ pub mod team_service_client {
                 .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "DeleteTeam"));
             self.inner.unary(req, path, codec).await
         }
+        /// What applying a declaration would do, call by call; writes nothing. Needs the right to get teams.
+        pub async fn plan_team(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlanTeamRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PlanTeamResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/PlanTeam",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "PlanTeam"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The namespaces of the caller's own teams, with the caller's role in each. Needs no right.
+        pub async fn list_namespaces(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListNamespacesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNamespacesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/ListNamespaces",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("mlp.team.api.v1.TeamService", "ListNamespaces"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Quota and use, in total and by namespace. Members of the team may call it.
+        pub async fn get_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/GetUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "GetUsage"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was refused to the team of late, and why. Members of the team may call it.
+        pub async fn list_denials(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDenialsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDenialsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/ListDenials",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "ListDenials"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a person may do in the team's namespaces. Members may ask about themselves.
+        pub async fn can_i(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CanIRequest>,
+        ) -> std::result::Result<tonic::Response<super::CanIResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/CanI",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "CanI"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whether a connection gets through the network policies, and by which rule. Members of either end's team
+        /// may call it.
+        pub async fn reach(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReachRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReachResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/Reach",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "Reach"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whether the team has every piece of its isolation. Members of the team may call it.
+        pub async fn get_compliance(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetComplianceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetComplianceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/GetCompliance",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "GetCompliance"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -544,6 +1160,57 @@ pub mod team_service_server {
             request: tonic::Request<super::DeleteTeamRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteTeamResponse>,
+            tonic::Status,
+        >;
+        /// What applying a declaration would do, call by call; writes nothing. Needs the right to get teams.
+        async fn plan_team(
+            &self,
+            request: tonic::Request<super::PlanTeamRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PlanTeamResponse>,
+            tonic::Status,
+        >;
+        /// The namespaces of the caller's own teams, with the caller's role in each. Needs no right.
+        async fn list_namespaces(
+            &self,
+            request: tonic::Request<super::ListNamespacesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNamespacesResponse>,
+            tonic::Status,
+        >;
+        /// Quota and use, in total and by namespace. Members of the team may call it.
+        async fn get_usage(
+            &self,
+            request: tonic::Request<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        >;
+        /// What was refused to the team of late, and why. Members of the team may call it.
+        async fn list_denials(
+            &self,
+            request: tonic::Request<super::ListDenialsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDenialsResponse>,
+            tonic::Status,
+        >;
+        /// What a person may do in the team's namespaces. Members may ask about themselves.
+        async fn can_i(
+            &self,
+            request: tonic::Request<super::CanIRequest>,
+        ) -> std::result::Result<tonic::Response<super::CanIResponse>, tonic::Status>;
+        /// Whether a connection gets through the network policies, and by which rule. Members of either end's team
+        /// may call it.
+        async fn reach(
+            &self,
+            request: tonic::Request<super::ReachRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReachResponse>, tonic::Status>;
+        /// Whether the team has every piece of its isolation. Members of the team may call it.
+        async fn get_compliance(
+            &self,
+            request: tonic::Request<super::GetComplianceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetComplianceResponse>,
             tonic::Status,
         >;
     }
@@ -835,6 +1502,317 @@ pub mod team_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteTeamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/PlanTeam" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlanTeamSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::PlanTeamRequest>
+                    for PlanTeamSvc<T> {
+                        type Response = super::PlanTeamResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanTeamRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::plan_team(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlanTeamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/ListNamespaces" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListNamespacesSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::ListNamespacesRequest>
+                    for ListNamespacesSvc<T> {
+                        type Response = super::ListNamespacesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListNamespacesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::list_namespaces(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListNamespacesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/GetUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUsageSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::GetUsageRequest>
+                    for GetUsageSvc<T> {
+                        type Response = super::GetUsageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::get_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUsageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/ListDenials" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDenialsSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::ListDenialsRequest>
+                    for ListDenialsSvc<T> {
+                        type Response = super::ListDenialsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDenialsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::list_denials(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDenialsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/CanI" => {
+                    #[allow(non_camel_case_types)]
+                    struct CanISvc<T: TeamService>(pub Arc<T>);
+                    impl<T: TeamService> tonic::server::UnaryService<super::CanIRequest>
+                    for CanISvc<T> {
+                        type Response = super::CanIResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CanIRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::can_i(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CanISvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/Reach" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReachSvc<T: TeamService>(pub Arc<T>);
+                    impl<T: TeamService> tonic::server::UnaryService<super::ReachRequest>
+                    for ReachSvc<T> {
+                        type Response = super::ReachResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReachRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::reach(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/GetCompliance" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetComplianceSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::GetComplianceRequest>
+                    for GetComplianceSvc<T> {
+                        type Response = super::GetComplianceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetComplianceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::get_compliance(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetComplianceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -121,3 +121,259 @@ impl ::prost::Name for TeamNamespace {
         "/mlp.team.events.v1.TeamNamespace".into()
     }
 }
+/// A generation after the first is in force: what it changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TeamChanged {
+    /// The team's name.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// uid of the Team.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Team.
+    #[prost(int64, tag = "3")]
+    pub generation: i64,
+    /// Generation that was in force before; 0 where it is not known.
+    #[prost(int64, tag = "4")]
+    pub previous_generation: i64,
+    /// Objects that were made, changed or removed for it, as `apply ResourceQuota ml-team/team-quota`; at most 100.
+    #[prost(string, repeated, tag = "5")]
+    pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for TeamChanged {
+    const NAME: &'static str = "TeamChanged";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.TeamChanged".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.TeamChanged".into()
+    }
+}
+/// The team uses most of its quota: 80 percent of cpu or memory, or 90 percent of its pods.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuotaNearLimit {
+    /// The team's name.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// uid of the Team.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Team.
+    #[prost(int64, tag = "3")]
+    pub generation: i64,
+    /// The keys that are near their limit.
+    #[prost(message, repeated, tag = "4")]
+    pub keys: ::prost::alloc::vec::Vec<QuotaUse>,
+}
+impl ::prost::Name for QuotaNearLimit {
+    const NAME: &'static str = "QuotaNearLimit";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.QuotaNearLimit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.QuotaNearLimit".into()
+    }
+}
+/// Use of one key of a quota.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuotaUse {
+    /// Kubernetes' quota key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// In use.
+    #[prost(string, tag = "2")]
+    pub used: ::prost::alloc::string::String,
+    /// The most.
+    #[prost(string, tag = "3")]
+    pub hard: ::prost::alloc::string::String,
+    /// Used of hard, in whole percent.
+    #[prost(int32, tag = "4")]
+    pub percent: i32,
+}
+impl ::prost::Name for QuotaUse {
+    const NAME: &'static str = "QuotaUse";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.QuotaUse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.QuotaUse".into()
+    }
+}
+/// Quota moved between the team's namespaces.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuotaRebalanced {
+    /// The team's name.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// uid of the Team.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Team.
+    #[prost(int64, tag = "3")]
+    pub generation: i64,
+    /// What each namespace has now.
+    #[prost(message, repeated, tag = "4")]
+    pub namespaces: ::prost::alloc::vec::Vec<NamespaceQuota>,
+}
+impl ::prost::Name for QuotaRebalanced {
+    const NAME: &'static str = "QuotaRebalanced";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.QuotaRebalanced".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.QuotaRebalanced".into()
+    }
+}
+/// The part of a team's quota that a namespace has.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NamespaceQuota {
+    /// The namespace.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// The most, by Kubernetes' quota keys.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub hard: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+impl ::prost::Name for NamespaceQuota {
+    const NAME: &'static str = "NamespaceQuota";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.NamespaceQuota".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.NamespaceQuota".into()
+    }
+}
+/// Somebody changed or deleted what the platform had made for a team, and it was put back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IsolationDriftRepaired {
+    /// The team's name.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// uid of the Team.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Team.
+    #[prost(int64, tag = "3")]
+    pub generation: i64,
+    /// What was put back, as `apply NetworkPolicy ml-team/default-deny`; at most 100.
+    #[prost(string, repeated, tag = "4")]
+    pub repairs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for IsolationDriftRepaired {
+    const NAME: &'static str = "IsolationDriftRepaired";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.IsolationDriftRepaired".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.IsolationDriftRepaired".into()
+    }
+}
+/// Requests in a team's namespaces were refused, or would be in a stricter tier. At most one fact in 30 seconds
+/// for a team.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdmissionDenied {
+    /// The team's name.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// uid of the Team.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Team.
+    #[prost(int64, tag = "3")]
+    pub generation: i64,
+    /// The refusals, the newest last; at most 10.
+    #[prost(message, repeated, tag = "4")]
+    pub denials: ::prost::alloc::vec::Vec<Denial>,
+}
+impl ::prost::Name for AdmissionDenied {
+    const NAME: &'static str = "AdmissionDenied";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.AdmissionDenied".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.AdmissionDenied".into()
+    }
+}
+/// Refusals that are alike.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Denial {
+    /// The namespace.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Who asked.
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    /// What for: `create pods`.
+    #[prost(string, tag = "3")]
+    pub action: ::prost::alloc::string::String,
+    /// The object of the newest one; empty where the request named none.
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    /// policy, pod-security, quota, limit-range or rights.
+    #[prost(string, tag = "5")]
+    pub control: ::prost::alloc::string::String,
+    /// Which rule of it.
+    #[prost(string, tag = "6")]
+    pub rule: ::prost::alloc::string::String,
+    /// What, why and how to mend it.
+    #[prost(string, tag = "7")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether they were admitted all the same.
+    #[prost(bool, tag = "8")]
+    pub admitted: bool,
+    /// How many since the list began.
+    #[prost(int64, tag = "9")]
+    pub count: i64,
+    /// When the last one was, RFC 3339.
+    #[prost(string, tag = "10")]
+    pub last: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Denial {
+    const NAME: &'static str = "Denial";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.Denial".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.Denial".into()
+    }
+}
+/// The team is on its way out, or came back from it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TeamOffboarding {
+    /// The team's name.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// uid of the Team.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Team.
+    #[prost(int64, tag = "3")]
+    pub generation: i64,
+    /// Active, RightsCut, Retained or Purging.
+    #[prost(string, tag = "4")]
+    pub step: ::prost::alloc::string::String,
+    /// Until when data is kept at least, RFC 3339; empty before Retained.
+    #[prost(string, tag = "5")]
+    pub retained_until: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TeamOffboarding {
+    const NAME: &'static str = "TeamOffboarding";
+    const PACKAGE: &'static str = "mlp.team.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.events.v1.TeamOffboarding".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.events.v1.TeamOffboarding".into()
+    }
+}

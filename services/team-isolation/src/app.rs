@@ -83,7 +83,8 @@ impl Leader {
         let namespaces = caches.namespaces();
         let store = teams.store().clone();
         let relay = Relay::new(bus.publisher());
-        let reconciler = TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), config.site());
+        let reconciler =
+            TeamReconciler::new(client.clone(), store, caches, relay, accounts.clone(), config.site());
         let synced = teams.clone();
         host.readiness("caches", move || match synced.unsynced().as_slice() {
             [] => Ok(()),
@@ -100,7 +101,8 @@ impl Leader {
         let listen_to_audit = async {
             match config.audit_log.clone() {
                 Some(path) => {
-                    audit::follow(path, audited, |refused| signals.take(refused, &namespaces, &noticed)).await;
+                    audit::follow(path, audited, |refused| signals.take(refused, &namespaces, &noticed))
+                        .await;
                 }
                 None => audited.cancelled().await,
             }

@@ -15,9 +15,9 @@ fn rendered(team: &str) -> Result<String, serde_json::Error> {
     let input = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/teams/{team}.json"));
     let text = fs::read_to_string(input).unwrap_or_default();
     let team: Team = serde_json::from_str(&text)?;
-    let declared =
-        model::declare(&team, &Site::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let objects: Vec<Value> = objects::of(&declared, &Surroundings::fresh(&declared)).iter().map(objects::Object::json).collect();
+    let declared = model::declare(&team, &Site::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let objects: Vec<Value> =
+        objects::of(&declared, &Surroundings::fresh(&declared)).iter().map(objects::Object::json).collect();
     Ok(format!("{}\n", serde_json::to_string_pretty(&objects)?))
 }
 

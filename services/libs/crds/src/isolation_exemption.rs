@@ -22,7 +22,11 @@ use crate::Condition;
     printcolumn(name = "Team", type_ = "string", json_path = ".spec.team"),
     printcolumn(name = "Rules", type_ = "string", json_path = ".spec.rules"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expires"),
-    printcolumn(name = "Active", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Active",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Ticket", type_ = "string", json_path = ".spec.ticket", priority = "1")
 )]
 #[serde(rename_all = "camelCase")]
@@ -35,7 +39,10 @@ pub struct IsolationExemptionSpec {
     #[schemars(length(max = 20), inner(length(min = 1, max = 63)))]
     pub namespaces: Vec<String>,
     /// The rules, by the name that a refusal starts with: `image-tag`, `host`.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 40), regex(pattern = "^[a-z]([a-z-]*[a-z])?$")))]
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 1, max = 40), regex(pattern = "^[a-z]([a-z-]*[a-z])?$"))
+    )]
     pub rules: Vec<String>,
     /// Until when objects may be created so, RFC 3339 in UTC: `2027-01-31T00:00:00Z`.
     #[schemars(length(min = 20, max = 30))]

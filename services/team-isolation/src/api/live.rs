@@ -30,7 +30,8 @@ const KINDS: [(Kind, &str, &str, &str, &str); 9] = [
 pub(super) async fn observed(client: &kube::Client, team: &str) -> Result<Observed, Status> {
     let mut observed = Observed::default();
     for (kind, group, version, name, plural) in KINDS {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural);
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural);
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
         let selector = format!("{}={SERVICE},{}={team}", labels::MANAGED_BY, labels::TEAM);
         let found = api.list(&ListParams::default().labels(&selector).limit(MOST)).await;

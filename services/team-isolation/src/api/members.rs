@@ -31,7 +31,8 @@ pub(super) async fn team_for_member<T>(
     let found = found.map_err(|error| refused("read the team", &error))?;
     // Whoever may not read it learns nothing, not even whether there is one.
     let namespaces = found.as_ref().map(Team::namespace_names).unwrap_or_default();
-    let mut verdict = authorizer.check(request, &Access::new("get", "mlplatform.dev", "teams").named(name)).await;
+    let mut verdict =
+        authorizer.check(request, &Access::new("get", "mlplatform.dev", "teams").named(name)).await;
     for namespace in namespaces {
         if verdict.is_ok() {
             break;
@@ -44,7 +45,10 @@ pub(super) async fn team_for_member<T>(
 }
 
 /// The caller's namespaces, by team.
-pub(super) async fn namespaces(client: &Client, identity: &Identity) -> Result<Vec<proto::MemberNamespace>, Status> {
+pub(super) async fn namespaces(
+    client: &Client,
+    identity: &Identity,
+) -> Result<Vec<proto::MemberNamespace>, Status> {
     let teams = Api::<Team>::all(client.clone()).list(&ListParams::default()).await;
     let teams = teams.map_err(|error| refused("read the teams", &error))?;
     let mut found = Vec::new();
@@ -67,7 +71,8 @@ fn role_of(team: &Team, identity: &Identity) -> Option<Role> {
     let listed = [(Role::Admin, &access.admin), (Role::Edit, &access.edit), (Role::View, &access.view)];
     let holds = listed.into_iter().find(|(_, members)| {
         members.as_ref().is_some_and(|members| {
-            members.users.contains(&identity.user) || members.groups.iter().any(|group| identity.groups.contains(group))
+            members.users.contains(&identity.user)
+                || members.groups.iter().any(|group| identity.groups.contains(group))
         })
     });
     holds.map(|(role, _)| role)
@@ -76,7 +81,10 @@ fn role_of(team: &Team, identity: &Identity) -> Option<Role> {
 /// Quota and use, from the team's status.
 pub(super) fn usage(team: &Team) -> proto::GetUsageResponse {
     let status = team.status.clone().unwrap_or_default();
-    let parts = status.namespaces.into_iter().filter_map(|namespace| Some((namespace.name, amounts(namespace.quota?))));
+    let parts = status
+        .namespaces
+        .into_iter()
+        .filter_map(|namespace| Some((namespace.name, amounts(namespace.quota?))));
     proto::GetUsageResponse { total: status.quota.map(amounts), namespaces: parts.collect() }
 }
 
@@ -106,7 +114,11 @@ pub(super) fn denials(team: &Team) -> Vec<proto::Denial> {
 }
 
 /// What somebody may do, as the API server says, in each namespace of the team.
-pub(super) async fn rights(client: &Client, team: &Team, who: &Identity) -> Result<Vec<proto::ResourceRights>, Status> {
+pub(super) async fn rights(
+    client: &Client,
+    team: &Team,
+    who: &Identity,
+) -> Result<Vec<proto::ResourceRights>, Status> {
     let mut all = Vec::new();
     for namespace in team.namespace_names() {
         for (group, resource) in resources() {
@@ -164,7 +176,8 @@ async fn is_allowed(
         },
         ..SubjectAccessReview::default()
     };
-    let answer = Api::<SubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &review).await;
+    let answer =
+        Api::<SubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &review).await;
     let answer = answer.map_err(|error| refused("review access", &error))?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }

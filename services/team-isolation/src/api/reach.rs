@@ -29,7 +29,8 @@ pub(super) async fn reach(
     if !["TCP", "UDP", "SCTP"].contains(&protocol) {
         return Err(invalid_fields([("protocol", "write TCP, UDP or SCTP")]));
     }
-    let namespaces: Vec<_> = [&asked.from, &asked.to].iter().filter_map(|end| Some(end.split_once('/')?.0.to_owned())).collect();
+    let namespaces: Vec<_> =
+        [&asked.from, &asked.to].iter().filter_map(|end| Some(end.split_once('/')?.0.to_owned())).collect();
     allowed(authorizer, request, &namespaces).await?;
     let packet = Packet {
         from: end(client, "from", &asked.from).await?,
@@ -46,7 +47,11 @@ pub(super) async fn reach(
 }
 
 /// Whoever may read the policies of one of the ends may ask.
-async fn allowed<T>(authorizer: &Authorizer, request: &Request<T>, namespaces: &[String]) -> Result<(), Status> {
+async fn allowed<T>(
+    authorizer: &Authorizer,
+    request: &Request<T>,
+    namespaces: &[String],
+) -> Result<(), Status> {
     let mut verdict = Err(invalid_fields([("from", "name a pod as namespace/name")]));
     for namespace in namespaces {
         let access = Access::new("list", "networking.k8s.io", "networkpolicies").in_namespace(namespace);
@@ -76,7 +81,9 @@ fn on_host(pod: &Pod) -> bool {
 /// A pod on its node's network is the node's address.
 fn host_address(pod: &Pod, text: &str) -> Result<End, Status> {
     let address = pod.status.as_ref().and_then(|status| status.host_ip.as_ref()?.parse().ok());
-    address.map(End::Address).ok_or_else(|| Status::failed_precondition(format!("pod {text} has no address yet")))
+    address
+        .map(End::Address)
+        .ok_or_else(|| Status::failed_precondition(format!("pod {text} has no address yet")))
 }
 
 fn seen(namespace: &str, name: &str, pod: &Pod) -> reach::Pod {

@@ -15,7 +15,11 @@ use crate::domain::objects::{self, Surroundings};
 use crate::domain::{compliance, lease, plan};
 
 /// The calls that would make `team` true, or what is in the way.
-pub(super) async fn plan(client: &Client, site: &Site, team: &Team) -> Result<proto::PlanTeamResponse, Status> {
+pub(super) async fn plan(
+    client: &Client,
+    site: &Site,
+    team: &Team,
+) -> Result<proto::PlanTeamResponse, Status> {
     let declared = match declare(team, site) {
         Ok(declared) => declared,
         Err(problems) => {
@@ -40,15 +44,21 @@ fn leaving(declared: &DeclaredTeam, observed: &plan::Observed) -> Vec<String> {
 }
 
 /// Every check of every namespace.
-pub(super) async fn compliance(client: &Client, site: &Site, team: &Team) -> Result<proto::GetComplianceResponse, Status> {
+pub(super) async fn compliance(
+    client: &Client,
+    site: &Site,
+    team: &Team,
+) -> Result<proto::GetComplianceResponse, Status> {
     let declared = declare(team, site).map_err(|problems| {
         let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
         Status::failed_precondition(format!("the team cannot be made true: {}", said.join("; ")))
     })?;
     let observed = live::observed(client, declared.name.as_str()).await?;
-    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).list(&ListParams::default()).await;
+    let bindings =
+        Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).list(&ListParams::default()).await;
     let bindings = bindings.map_err(|error| refused("read admission policies", &error))?;
-    let policies: BTreeSet<_> = bindings.into_iter().filter_map(|binding| binding.spec?.policy_name).collect();
+    let policies: BTreeSet<_> =
+        bindings.into_iter().filter_map(|binding| binding.spec?.policy_name).collect();
     let checks = compliance::checks(&declared, &observed, &policies);
     let percent = compliance::percent(&checks);
     let said = checks.into_iter().map(|check| proto::ComplianceCheck {

@@ -3,8 +3,8 @@
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::{Api, Client};
-use mlp_crds::team::TeamSpec;
 use mlp_crds::Team;
+use mlp_crds::team::TeamSpec;
 use mlp_host::grpc::{Access, Authorizer, Identity, Objects, invalid_fields};
 use mlp_proto::json::from_struct;
 use mlp_proto::team::api::v1 as proto;
@@ -50,7 +50,9 @@ impl Teams {
 }
 
 fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
-    Identity::of(request).cloned().ok_or_else(|| Status::unauthenticated("send a bearer token of the cluster"))
+    Identity::of(request)
+        .cloned()
+        .ok_or_else(|| Status::unauthenticated("send a bearer token of the cluster"))
 }
 
 #[tonic::async_trait]
@@ -149,7 +151,10 @@ impl TeamService for Teams {
         Ok(Response::new(proto::ListDenialsResponse { denials: members::denials(&team) }))
     }
 
-    async fn can_i(&self, request: Request<proto::CanIRequest>) -> Result<Response<proto::CanIResponse>, Status> {
+    async fn can_i(
+        &self,
+        request: Request<proto::CanIRequest>,
+    ) -> Result<Response<proto::CanIResponse>, Status> {
         let proto::CanIRequest { team, user, groups } = request.get_ref();
         let who = if user.is_empty() {
             caller(&request)?
@@ -158,13 +163,20 @@ impl TeamService for Teams {
             let access = Access::new("get", "mlplatform.dev", "teams").named(team);
             self.authorizer.check(&request, &access).await?;
             let everybody = "system:authenticated".to_owned();
-            Identity { user: user.clone(), groups: groups.iter().cloned().chain([everybody]).collect(), ..Identity::default() }
+            Identity {
+                user: user.clone(),
+                groups: groups.iter().cloned().chain([everybody]).collect(),
+                ..Identity::default()
+            }
         };
         let team = self.team_for_member(&request, team).await?;
         Ok(Response::new(proto::CanIResponse { rights: members::rights(&self.client, &team, &who).await? }))
     }
 
-    async fn reach(&self, request: Request<proto::ReachRequest>) -> Result<Response<proto::ReachResponse>, Status> {
+    async fn reach(
+        &self,
+        request: Request<proto::ReachRequest>,
+    ) -> Result<Response<proto::ReachResponse>, Status> {
         Ok(Response::new(reach::reach(&self.client, &self.authorizer, &request).await?))
     }
 

@@ -87,8 +87,11 @@ pub(super) fn refused(text: &str) -> Option<Refused> {
         }
         _ => return None,
     };
-    let resource =
-        if object.subresource.is_empty() { object.resource } else { format!("{}/{}", object.resource, object.subresource) };
+    let resource = if object.subresource.is_empty() {
+        object.resource
+    } else {
+        format!("{}/{}", object.resource, object.subresource)
+    };
     Some(Refused {
         namespace: object.namespace,
         user: line.impersonated_user.unwrap_or(line.user).username,
@@ -122,7 +125,10 @@ mod tests {
     fn a_refusal_and_an_audited_finding_are_read() {
         let message = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'mlp-pods' with binding 'mlp-pods' denied request: image-tag: nginx can change";
         let found = refused(&line(403, message, json!({}))).unwrap();
-        assert_eq!((found.user.as_str(), found.action.as_str(), found.admitted), ("eve", "create pods", false));
+        assert_eq!(
+            (found.user.as_str(), found.action.as_str(), found.admitted),
+            ("eve", "create pods", false)
+        );
         assert_eq!(found.refusal.rule, "image-tag");
         let found = refused(&line(201, "", json!({"mlp-pods/findings": "image-tag,resources"}))).unwrap();
         assert!(found.admitted && found.refusal.rule == "image-tag,resources");

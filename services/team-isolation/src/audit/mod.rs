@@ -30,7 +30,9 @@ pub async fn follow(path: PathBuf, stop: CancellationToken, mut refused: impl Fn
         }
         match tail.lines().await {
             Ok(lines) => lines.iter().filter_map(|line| event::refused(line)).for_each(&mut refused),
-            Err(error) => tracing::warn!(path = %tail.path().display(), %error, "the audit log cannot be read"),
+            Err(error) => {
+                tracing::warn!(path = %tail.path().display(), %error, "the audit log cannot be read")
+            }
         }
     }
 }

@@ -39,13 +39,17 @@ pub fn annotations(
     let hosts = team.ingress.hosts.iter().filter(|host| !around.refused_hosts.contains(host));
     let lists = lists.into_iter().chain([("hosts", joined(hosts))]);
     let all = lists.chain(policy(team)).chain(scheduling(team)).chain(network(team));
-    let written = all.filter(|(_, list)| !list.is_empty()).map(|(key, list)| (format!("{LISTS}/{key}"), list));
-    written.chain(around.exemptions.of(&namespace.name).map(|(rule, end)| (format!("{EXEMPT}/{rule}"), end))).collect()
+    let written =
+        all.filter(|(_, list)| !list.is_empty()).map(|(key, list)| (format!("{LISTS}/{key}"), list));
+    written
+        .chain(around.exemptions.of(&namespace.name).map(|(rule, end)| (format!("{EXEMPT}/{rule}"), end)))
+        .collect()
 }
 
 fn policy(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String)> {
     let policy = &team.policy;
-    let registries = if policy.registries.is_empty() { joined(REGISTRIES) } else { joined(&policy.registries) };
+    let registries =
+        if policy.registries.is_empty() { joined(REGISTRIES) } else { joined(&policy.registries) };
     let schedulers = ["default-scheduler"].into_iter().chain(policy.schedulers.iter().map(String::as_str));
     [
         ("registries", registries),
@@ -70,8 +74,10 @@ fn policy(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String)> {
 fn limits(team: &DeclaredTeam) -> String {
     let Some(limit) = &team.ingress.rate_limit else { return String::new() };
     let body = limit.body_size.iter().map(|size| format!("proxy-body-size={size}"));
-    let fixed =
-        [format!("limit-rps={}", limit.requests_per_second), format!("limit-connections={}", limit.connections)];
+    let fixed = [
+        format!("limit-rps={}", limit.requests_per_second),
+        format!("limit-connections={}", limit.connections),
+    ];
     joined(fixed.into_iter().chain(body))
 }
 
@@ -83,7 +89,11 @@ fn scheduling(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String
     let gpu_taints = if open { gpu.tolerations.as_slice() } else { &[] };
     let tolerated: Vec<_> = spec.tolerations.iter().chain(gpu_taints).cloned().collect();
     let first_pool = spec.node_pools.first().map(|pool| [(POOL.to_owned(), pool.clone())].into());
-    let selector = if spec.node_selector.is_empty() { first_pool.unwrap_or_default() } else { spec.node_selector.clone() };
+    let selector = if spec.node_selector.is_empty() {
+        first_pool.unwrap_or_default()
+    } else {
+        spec.node_selector.clone()
+    };
     [
         ("node-pools", joined(&spec.node_pools)),
         ("tolerations", taints(&tolerated)),

@@ -37,7 +37,15 @@ enum Piece {
 use PodSecurityLevel::{Baseline, Restricted};
 
 const COMPUTE: &[&str] = &["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
-const OBJECTS: &[&str] = &["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims"];
+const OBJECTS: &[&str] = &[
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+];
 
 /// Id, title, piece. Ids of the pending checks are those of their issues; one id of the benchmark stands
 /// twice there, for hostPath and for node ports.
@@ -60,7 +68,11 @@ const CHECKS: [(&str, &str, Piece); 28] = [
     ("MTB-PL1-CC-FNS-2", "a quota of objects", Piece::Quota(OBJECTS)),
     ("MTB-PL1-CC-DI-1", "images are always pulled", Piece::Rule("image-pull-always")),
     ("MTB-PL2-BC-OPS-3", "roles and bindings of its own", Piece::Rights),
-    ("MTB-PL2-BC-OPS-4", "network policies of its own, none of them open", Piece::Policy("mlp-network-policies")),
+    (
+        "MTB-PL2-BC-OPS-4",
+        "network policies of its own, none of them open",
+        Piece::Policy("mlp-network-policies"),
+    ),
     ("MTB-1198", "storage by claims only", Piece::Policy("mlp-pods")),
     ("MTB-1199", "volumes go with their claims", Piece::Policy("mlp-cluster")),
     ("MTB-1200", "no volumes that exist already", Piece::Policy("mlp-storage")),
@@ -123,11 +135,20 @@ impl Look<'_> {
         match piece {
             Piece::Level(wanted) => {
                 let found = meta("labels", "pod-security.kubernetes.io/enforce").unwrap_or("nothing");
-                let enough = found == Restricted.as_str() || (wanted == Baseline && found == Baseline.as_str());
-                (!enough).then(|| format!("Pod Security enforces {found}, not {}; raise spec.podSecurity.enforce", wanted.as_str()))
+                let enough =
+                    found == Restricted.as_str() || (wanted == Baseline && found == Baseline.as_str());
+                (!enough).then(|| {
+                    format!(
+                        "Pod Security enforces {found}, not {}; raise spec.podSecurity.enforce",
+                        wanted.as_str()
+                    )
+                })
             }
-            Piece::Policy(name) => (!self.policies.contains(name))
-                .then(|| format!("ValidatingAdmissionPolicy {name} is not installed and bound; apply deploy/base/admission")),
+            Piece::Policy(name) => (!self.policies.contains(name)).then(|| {
+                format!(
+                    "ValidatingAdmissionPolicy {name} is not installed and bound; apply deploy/base/admission"
+                )
+            }),
             Piece::Rule(name) => {
                 let denied = meta("annotations", &format!("{LISTS}/denied-rules")).unwrap_or_default();
                 (!denied.split(',').any(|rule| rule == name)).then(|| {
@@ -135,24 +156,47 @@ impl Look<'_> {
                 })
             }
             Piece::Quota(keys) => {
-                let hard = self.object(Kind::ResourceQuota, namespace, quota::NAME).and_then(|quota| quota.pointer("/status/hard"));
-                let absent: Vec<_> = keys.iter().filter(|key| hard.is_none_or(|hard| hard.get(**key).is_none())).copied().collect();
-                (!absent.is_empty()).then(|| format!("no quota for {}; set it under spec.quota", absent.join(", ")))
+                let hard = self
+                    .object(Kind::ResourceQuota, namespace, quota::NAME)
+                    .and_then(|quota| quota.pointer("/status/hard"));
+                let absent: Vec<_> = keys
+                    .iter()
+                    .filter(|key| hard.is_none_or(|hard| hard.get(**key).is_none()))
+                    .copied()
+                    .collect();
+                (!absent.is_empty())
+                    .then(|| format!("no quota for {}; set it under spec.quota", absent.join(", ")))
             }
             Piece::Rights => {
                 let wanted = self.team.members.keys().chain(self.team.accounts.iter().map(|(_, role)| role));
                 let absent = wanted.map(|role| super::rights::role_name(*role)).find(|name| {
-                    [Kind::Role, Kind::RoleBinding].iter().any(|kind| self.object(*kind, namespace, name).is_none())
+                    [Kind::Role, Kind::RoleBinding]
+                        .iter()
+                        .any(|kind| self.object(*kind, namespace, name).is_none())
                 });
-                absent.map(|name| format!("Role or RoleBinding {name} is not there; the service makes it when the team is Ready"))
+                absent.map(|name| {
+                    format!(
+                        "Role or RoleBinding {name} is not there; the service makes it when the team is Ready"
+                    )
+                })
             }
             Piece::Network => {
-                let there = [network::DENY, network::ADMIT].iter().all(|name| self.object(Kind::NetworkPolicy, namespace, name).is_some());
+                let there = [network::DENY, network::ADMIT]
+                    .iter()
+                    .all(|name| self.object(Kind::NetworkPolicy, namespace, name).is_some());
                 (!there).then(|| "no default deny; set spec.networkPolicy.mode to Enforced".to_owned())
             }
             Piece::Labels => {
-                let absent: Vec<_> = ["team", "cost-center", "environment"].into_iter().filter(|key| meta("labels", key).is_none()).collect();
-                (!absent.is_empty()).then(|| format!("label {} is missing; the service writes it when the team is Ready", absent.join(", ")))
+                let absent: Vec<_> = ["team", "cost-center", "environment"]
+                    .into_iter()
+                    .filter(|key| meta("labels", key).is_none())
+                    .collect();
+                (!absent.is_empty()).then(|| {
+                    format!(
+                        "label {} is missing; the service writes it when the team is Ready",
+                        absent.join(", ")
+                    )
+                })
             }
             Piece::Limits => self
                 .object(Kind::LimitRange, namespace, limits::NAME)
@@ -201,7 +245,8 @@ mod tests {
         assert_eq!((percent(&all), all.iter().find(|check| check.missing.is_some())), (100, None));
         observed.live.retain(|key, _| key.kind != Kind::LimitRange);
         let all = checks(&team, &observed, &policies);
-        let missing: Vec<_> = all.iter().filter_map(|check| Some((check.id, check.missing.clone()?))).collect();
+        let missing: Vec<_> =
+            all.iter().filter_map(|check| Some((check.id, check.missing.clone()?))).collect();
         assert_eq!(missing, [("MLP-LIMITS", "no limit range; declare spec.limitRange".to_owned())]);
         assert!(percent(&all) < 100);
     }

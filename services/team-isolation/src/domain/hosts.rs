@@ -29,11 +29,14 @@ pub struct Refused {
 
 /// The hosts of `team` that belong to others.
 pub fn refused(team: &HostClaim, others: &[HostClaim]) -> Vec<Refused> {
-    let rivals = || others.iter().filter(|other| other.claimant.uid != team.claimant.uid && !other.claimant.leaving);
+    let rivals =
+        || others.iter().filter(|other| other.claimant.uid != team.claimant.uid && !other.claimant.leaving);
     let of = |host: &String| {
         let holder = rivals().find_map(|other| Some((other, overlapping(host, &other.held)?)));
         let elder = || {
-            let older = |other: &&HostClaim| (&other.claimant.created, &other.claimant.uid) < (&team.claimant.created, &team.claimant.uid);
+            let older = |other: &&HostClaim| {
+                (&other.claimant.created, &other.claimant.uid) < (&team.claimant.created, &team.claimant.uid)
+            };
             rivals().filter(older).find_map(|other| Some((other, overlapping(host, &other.wanted)?)))
         };
         let holds_itself = overlapping(host, &team.held).is_some();
@@ -45,7 +48,9 @@ pub fn refused(team: &HostClaim, others: &[HostClaim]) -> Vec<Refused> {
 
 /// The first of `hosts` that covers `host`, or is covered by it.
 fn overlapping(host: &str, hosts: &[String]) -> Option<String> {
-    let covers = |wide: &str, narrow: &str| wide == narrow || narrow.strip_suffix(wide).is_some_and(|rest| rest.ends_with('.'));
+    let covers = |wide: &str, narrow: &str| {
+        wide == narrow || narrow.strip_suffix(wide).is_some_and(|rest| rest.ends_with('.'))
+    };
     hosts.iter().find(|other| covers(other, host) || covers(host, other)).cloned()
 }
 
@@ -71,11 +76,19 @@ mod tests {
     #[test]
     fn the_oldest_gets_a_free_name_and_whoever_holds_one_keeps_it() {
         let old = |held: &[&str]| claim("ml", "2026-01-01T00:00:00Z", &["ml.example.com"], held);
-        let young = |held: &[&str]| claim("app", "2026-02-01T00:00:00Z", &["api.ml.example.com", "app.example.com"], held);
-        let lost = |team: &HostClaim, other: HostClaim| refused(team, &[other]).into_iter().map(|it| it.host).collect::<Vec<_>>();
+        let young = |held: &[&str]| {
+            claim("app", "2026-02-01T00:00:00Z", &["api.ml.example.com", "app.example.com"], held)
+        };
+        let lost = |team: &HostClaim, other: HostClaim| {
+            refused(team, &[other]).into_iter().map(|it| it.host).collect::<Vec<_>>()
+        };
         assert_eq!(lost(&young(&[]), old(&[])), ["api.ml.example.com"]);
         assert!(lost(&old(&[]), young(&[])).is_empty());
-        assert_eq!(lost(&old(&[]), young(&["api.ml.example.com"])), ["ml.example.com"], "held by the younger");
+        assert_eq!(
+            lost(&old(&[]), young(&["api.ml.example.com"])),
+            ["ml.example.com"],
+            "held by the younger"
+        );
         assert!(lost(&young(&["api.ml.example.com"]), old(&[])).is_empty());
     }
 

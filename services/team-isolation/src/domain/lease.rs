@@ -118,7 +118,8 @@ fn wanted(total: i128, step: i128, parts: &[Part]) -> Vec<i128> {
     if rest < 0 {
         return squeezed(total, step, parts, &bases);
     }
-    let takers = i128::try_from(parts.iter().filter(|part| !part.leaving).count().max(1)).unwrap_or(i128::MAX);
+    let takers =
+        i128::try_from(parts.iter().filter(|part| !part.leaving).count().max(1)).unwrap_or(i128::MAX);
     let fair = rest / takers / step * step;
     let specs: Option<Vec<i128>> = parts.iter().map(|part| Some(part.spec?.nano())).collect();
     if let Some(specs) = specs.filter(|specs| specs.iter().sum::<i128>() == total) {
@@ -136,7 +137,8 @@ fn wanted(total: i128, step: i128, parts: &[Part]) -> Vec<i128> {
 
 /// Hands out the rest: first what was refused somewhere, then evenly, the remainder to the first.
 fn spread(mut rest: i128, step: i128, parts: &[Part], mut amounts: Vec<i128>) -> Vec<i128> {
-    let mut demands: Vec<_> = parts.iter().map(|part| if part.leaving { 0 } else { Part::nano(part.demand) }).collect();
+    let mut demands: Vec<_> =
+        parts.iter().map(|part| if part.leaving { 0 } else { Part::nano(part.demand) }).collect();
     for (amount, demand) in amounts.iter_mut().zip(&mut demands) {
         let given = ((*demand + step - 1) / step * step).min(rest);
         *amount += given;

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::LimitRangeItem;
 use k8s_openapi::api::rbac::v1::Subject;
 use mlp_crds::Team;
 use mlp_crds::team::{
-    Access, CopiedObject, IngressSpec, Members, NetworkMode, NetworkPolicySpec, OffboardingPhase, PodSecurity,
-    PodSecurityLevel, PolicySpec, QuotaSpec, Role, SchedulingSpec,
+    Access, CopiedObject, IngressSpec, Members, NetworkMode, NetworkPolicySpec, OffboardingPhase,
+    PodSecurity, PodSecurityLevel, PolicySpec, QuotaSpec, Role, SchedulingSpec,
 };
 use mlp_model::{Environment, NameError, TeamName};
 

@@ -43,7 +43,11 @@ pub fn hosts(wanted: &[String], refused: &[Refused]) -> Note {
         kind: HOSTS,
         holds: refused.is_empty(),
         reason: if refused.is_empty() { "Granted" } else { "HostOwnedByAnother" },
-        message: if refused.is_empty() { format!("{} may be published", wanted.join(", ")) } else { joined(said) },
+        message: if refused.is_empty() {
+            format!("{} may be published", wanted.join(", "))
+        } else {
+            joined(said)
+        },
         matters: !wanted.is_empty(),
     }
 }
@@ -102,7 +106,12 @@ pub fn near(quota: &QuotaStatus) -> Vec<Near> {
         let hard = Quantity::parse(hard.as_str()).ok()?;
         let used = Quantity::parse(quota.used.get(key)?.as_str()).ok()?;
         let percent = i32::try_from(used.nano().saturating_mul(100) / hard.nano().max(1)).unwrap_or(i32::MAX);
-        (used.nano() > 0 && percent >= threshold(key)?).then(|| Near { key: key.clone(), used, hard, percent })
+        (used.nano() > 0 && percent >= threshold(key)?).then(|| Near {
+            key: key.clone(),
+            used,
+            hard,
+            percent,
+        })
     });
     near.collect()
 }
@@ -110,7 +119,8 @@ pub fn near(quota: &QuotaStatus) -> Vec<Near> {
 /// Whether the team is near a limit.
 pub fn near_limit(quota: &QuotaStatus) -> Note {
     let near = near(quota);
-    let said = near.iter().map(|Near { key, used, hard, percent }| format!("{key} {percent} % ({used} of {hard})"));
+    let said =
+        near.iter().map(|Near { key, used, hard, percent }| format!("{key} {percent} % ({used} of {hard})"));
     Note {
         kind: NEAR_LIMIT,
         holds: !near.is_empty(),
@@ -188,6 +198,10 @@ mod tests {
     #[test]
     fn a_quota_below_its_use_is_said_key_by_key() {
         let note = covers(&declared(&[("pods", "5")]), &quota(&[], &[("pods", "7")]));
-        assert!(!note.holds && note.message.starts_with("pods: 7 in use of 5; nothing is evicted"), "{}", note.message);
+        assert!(
+            !note.holds && note.message.starts_with("pods: 7 in use of 5; nothing is evicted"),
+            "{}",
+            note.message
+        );
     }
 }

@@ -43,7 +43,10 @@ pub const WORKLOADS: [Workload; 6] = [
 
 /// The merge patch that stops a workload; nothing where it is stopped, finished, or another's to stop.
 pub fn stop(workload: &Workload, live: &Value) -> Option<Value> {
-    let is_owned = live.pointer("/metadata/ownerReferences").and_then(Value::as_array).is_some_and(|owners| !owners.is_empty());
+    let is_owned = live
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array)
+        .is_some_and(|owners| !owners.is_empty());
     let noted = live.pointer("/metadata/annotations").and_then(|all| all.get(STOPPED)).is_some();
     let noting = |from: &str| json!({STOPPED: from});
     match workload.how {
@@ -91,7 +94,12 @@ pub struct Seen {
 }
 
 /// The step that is reached now, never one behind what was reached.
-pub fn advance(known: &OffboardingStatus, seen: Seen, retention_hours: u32, now: Timestamp) -> OffboardingStatus {
+pub fn advance(
+    known: &OffboardingStatus,
+    seen: Seen,
+    retention_hours: u32,
+    now: Timestamp,
+) -> OffboardingStatus {
     let step = match seen {
         Seen { cut: true, pods: 0 } => OffboardingStep::Retained,
         Seen { cut: true, .. } => OffboardingStep::RightsCut,
@@ -100,7 +108,8 @@ pub fn advance(known: &OffboardingStatus, seen: Seen, retention_hours: u32, now:
     if step <= known.step {
         return known.clone();
     }
-    let end = now.checked_add(SignedDuration::from_hours(i64::from(retention_hours))).unwrap_or(Timestamp::MAX);
+    let end =
+        now.checked_add(SignedDuration::from_hours(i64::from(retention_hours))).unwrap_or(Timestamp::MAX);
     OffboardingStatus {
         step,
         since: Some(now.to_string()),
@@ -111,7 +120,11 @@ pub fn advance(known: &OffboardingStatus, seen: Seen, retention_hours: u32, now:
 /// Whether data may go: work has stopped and the retention is over.
 pub fn may_purge(status: Option<&OffboardingStatus>, now: Timestamp) -> bool {
     let Some(status) = status else { return false };
-    let over = status.retained_until.as_ref().and_then(|end| end.parse::<Timestamp>().ok()).is_some_and(|end| end <= now);
+    let over = status
+        .retained_until
+        .as_ref()
+        .and_then(|end| end.parse::<Timestamp>().ok())
+        .is_some_and(|end| end <= now);
     status.step == OffboardingStep::Purging || (status.step == OffboardingStep::Retained && over)
 }
 
@@ -148,14 +161,18 @@ mod tests {
             ("Deployment", json!({"metadata": {"annotations": {"a": "b"}}, "spec": {"replicas": 3}})),
             ("StatefulSet", json!({"metadata": {"annotations": {}}, "spec": {"replicas": 1}})),
             ("CronJob", json!({"metadata": {"annotations": {}}, "spec": {"suspend": false}})),
-            ("DaemonSet", json!({"metadata": {"annotations": {}}, "spec": {"template": {"spec": {"nodeSelector": {"x": "y"}}}}})),
+            (
+                "DaemonSet",
+                json!({"metadata": {"annotations": {}}, "spec": {"template": {"spec": {"nodeSelector": {"x": "y"}}}}}),
+            ),
         ] {
             let workload = workload(kind);
             let mut stopped = live.clone();
             merge(&mut stopped, &stop(&workload, &live).unwrap());
             assert_ne!(stopped["spec"], live["spec"], "{kind}");
             assert_eq!(stop(&workload, &stopped), None, "{kind}: stopping again changes nothing");
-            merge(&mut stopped, &resume(&workload, &stopped).unwrap());
+            let patch = resume(&workload, &stopped).unwrap();
+            merge(&mut stopped, &patch);
             assert_eq!(stopped, live, "{kind}");
             assert_eq!(resume(&workload, &live), None, "{kind}: what was not stopped here is left alone");
         }
@@ -163,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_replica_set_of_a_deployment_and_a_finished_job_are_left_alone() {
-        let owned = json!({"metadata": {"ownerReferences": [{"kind": "Deployment"}]}, "spec": {"replicas": 3}});
+        let owned =
+            json!({"metadata": {"ownerReferences": [{"kind": "Deployment"}]}, "spec": {"replicas": 3}});
         assert_eq!(stop(&workload("ReplicaSet"), &owned), None);
         assert_eq!(stop(&workload("Job"), &json!({"spec": {}, "status": {"completionTime": "x"}})), None);
     }
@@ -176,7 +194,9 @@ mod tests {
         let kept = advance(&begun, Seen { cut: true, pods: 0 }, 24, now);
         assert_eq!(kept.retained_until.as_deref(), Some("2026-01-02T00:00:00Z"));
         assert_eq!(advance(&kept, Seen { cut: true, pods: 1 }, 24, now), kept);
-        assert!(!may_purge(Some(&kept), now) && may_purge(Some(&kept), "2026-01-02T00:00:00Z".parse().unwrap()));
+        assert!(
+            !may_purge(Some(&kept), now) && may_purge(Some(&kept), "2026-01-02T00:00:00Z".parse().unwrap())
+        );
         assert!(!may_purge(Some(&begun), Timestamp::MAX) && !may_purge(None, now));
     }
 }

@@ -72,7 +72,9 @@ impl Outcome {
             }
             Self::Isolated => "namespaces, quota, network policy and rights are in force".to_owned(),
             Self::Stopping(pods) => {
-                format!("rights are cut and work is being stopped: {pods} pods have not ended; set spec.offboarding.phase to Active to undo")
+                format!(
+                    "rights are cut and work is being stopped: {pods} pods have not ended; set spec.offboarding.phase to Active to undo"
+                )
             }
             Self::Retained(until) => format!(
                 "work has stopped and data is kept until {until}; set spec.offboarding.phase to Active to undo, or delete the Team"

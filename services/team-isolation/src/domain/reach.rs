@@ -150,10 +150,13 @@ fn direction(cluster: &Cluster, packet: &Packet, direction: Direction) -> Decisi
     let End::Pod(pod) = subject else { return Decision::NotConcerned };
     let mut policies = Vec::new();
     for policy in &cluster.policies {
-        let Some(spec) = policy.spec.as_ref().filter(|spec| selects(policy, spec, pod, direction)) else { continue };
+        let Some(spec) = policy.spec.as_ref().filter(|spec| selects(policy, spec, pod, direction)) else {
+            continue;
+        };
         let name = format!("{}/{}", pod.namespace, policy.metadata.name.as_deref().unwrap_or_default());
         let admitting = rules(spec, direction).into_iter().position(|rule| {
-            rule.peers.is_none_or(|peers| peers.iter().any(|peer| is_peer(cluster, peer, &pod.namespace, other)))
+            rule.peers
+                .is_none_or(|peers| peers.iter().any(|peer| is_peer(cluster, peer, &pod.namespace, other)))
                 && rule.ports.is_none_or(|ports| ports.iter().any(|port| is_port(port, packet)))
         });
         if let Some(rule) = admitting {
@@ -217,7 +220,9 @@ fn is_peer(cluster: &Cluster, peer: &NetworkPolicyPeer, namespace: &str, other: 
     };
     // A peer of nothing at all means nobody.
     let says_something = peer.namespace_selector.is_some() || peer.pod_selector.is_some();
-    says_something && right_namespace && peer.pod_selector.as_ref().is_none_or(|selector| matches(selector, &pod.labels))
+    says_something
+        && right_namespace
+        && peer.pod_selector.as_ref().is_none_or(|selector| matches(selector, &pod.labels))
 }
 
 fn in_block(block: &IPBlock, address: IpAddr) -> bool {

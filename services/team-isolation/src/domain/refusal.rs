@@ -59,11 +59,19 @@ pub fn read(message: &str) -> Option<Refusal> {
     } else if let Some((_, said)) = message.split_once("exceeded quota: ") {
         let keys: Vec<_> = amounts(said, "limited: ").into_iter().map(|(key, _)| key).collect();
         (Control::Quota, keys.join(","), quota_sentence(said))
-    } else if message.contains("usage per Pod") || message.contains("usage per Container") || message.contains("usage per PersistentVolumeClaim") {
+    } else if message.contains("usage per Pod")
+        || message.contains("usage per Container")
+        || message.contains("usage per PersistentVolumeClaim")
+    {
         let said = message.split_once("forbidden: ").map_or(message, |(_, said)| said);
-        (Control::LimitRange, "limit-range".to_owned(), format!("{said}; the bounds are in the Team at spec.limitRange"))
+        (
+            Control::LimitRange,
+            "limit-range".to_owned(),
+            format!("{said}; the bounds are in the Team at spec.limitRange"),
+        )
     } else if let Some((_, said)) = message.split_once(" cannot ") {
-        let rule = said.split(" in API group").next().unwrap_or(said).replace("resource ", "").replace('"', "");
+        let rule =
+            said.split(" in API group").next().unwrap_or(said).replace("resource ", "").replace('"', "");
         let said = format!("cannot {said}; rights of a team are in the Team at spec.access");
         (Control::Rights, rule, said)
     } else {

@@ -165,7 +165,10 @@ mod tests {
             for rule in rules(role) {
                 let leads = ["*", "bind", "escalate", "impersonate"];
                 assert!(rule.verbs.iter().all(|verb| !leads.contains(&verb.as_str())), "{role:?}: {rule:?}");
-                assert!(rule.resources.iter().flatten().all(|name| !name.contains('*')), "{role:?}: {rule:?}");
+                assert!(
+                    rule.resources.iter().flatten().all(|name| !name.contains('*')),
+                    "{role:?}: {rule:?}"
+                );
             }
         }
     }

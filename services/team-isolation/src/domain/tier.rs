@@ -105,9 +105,13 @@ mod tests {
         for environment in Environment::ALL {
             let tier = Tier::of(environment);
             assert!(tier.rules(PolicyMode::Audit, Deny).is_empty());
-            let enforced = tier.rules(PolicyMode::Enforce, Deny).len() + tier.rules(PolicyMode::Enforce, Audit).len();
+            let enforced =
+                tier.rules(PolicyMode::Enforce, Deny).len() + tier.rules(PolicyMode::Enforce, Audit).len();
             assert_eq!(tier.rules(PolicyMode::Audit, Audit).len(), enforced);
         }
-        assert!(Tier::of(Environment::Local).rules(PolicyMode::Enforce, Deny).is_empty(), "a laptop refuses nothing");
+        assert!(
+            Tier::of(Environment::Local).rules(PolicyMode::Enforce, Deny).is_empty(),
+            "a laptop refuses nothing"
+        );
     }
 }

@@ -64,7 +64,12 @@ pub(super) fn near_limit(team: &Team, in_force: &InForce) -> proto::QuotaNearLim
         hard: near.hard.to_string(),
         percent: near.percent,
     });
-    proto::QuotaNearLimit { team: team.name_any(), uid: uid(team), generation: generation(team), keys: keys.collect() }
+    proto::QuotaNearLimit {
+        team: team.name_any(),
+        uid: uid(team),
+        generation: generation(team),
+        keys: keys.collect(),
+    }
 }
 
 pub(super) fn rebalanced(team: &Team, in_force: &InForce) -> proto::QuotaRebalanced {
@@ -85,7 +90,12 @@ pub(super) fn rebalanced(team: &Team, in_force: &InForce) -> proto::QuotaRebalan
 
 pub(super) fn repaired(team: &Team, told: &Told) -> proto::IsolationDriftRepaired {
     let repairs = told.repairs.clone();
-    proto::IsolationDriftRepaired { team: team.name_any(), uid: uid(team), generation: generation(team), repairs }
+    proto::IsolationDriftRepaired {
+        team: team.name_any(),
+        uid: uid(team),
+        generation: generation(team),
+        repairs,
+    }
 }
 
 pub(super) fn denied(team: &Team, told: &Told) -> proto::AdmissionDenied {

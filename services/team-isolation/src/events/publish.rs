@@ -133,7 +133,12 @@ mod tests {
     #[test]
     fn an_isolated_team_says_what_is_in_force() {
         let in_force = InForce {
-            namespaces: vec![NamespaceStatus { name: "ml-team".into(), uid: "n-1".into(), ready: true }],
+            namespaces: vec![NamespaceStatus {
+                name: "ml-team".into(),
+                uid: "n-1".into(),
+                ready: true,
+                ..NamespaceStatus::default()
+            }],
             quota: Some(QuotaStatus {
                 hard: [("pods".to_owned(), mlp_crds::Amount::new("50"))].into(),
                 ..QuotaStatus::default()

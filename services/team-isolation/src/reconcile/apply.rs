@@ -166,29 +166,37 @@ async fn write<K: Kubernetes>(
             }
         }
     }
-    own_by_apply(api, key).await?;
-    send(api, key, desired, live).await
+    let moved = own_by_apply(api, key).await?;
+    let seen = live.and_then(|live| live.pointer("/metadata/resourceVersion")).and_then(Value::as_str);
+    // What was seen of the object has not changed by our own taking over of its fields.
+    let version = match (moved, seen) {
+        (Some((before, after)), Some(seen)) if before == seen => Some(after),
+        (_, seen) => seen.map(str::to_owned),
+    };
+    send(api, key, desired, live, version).await
 }
 
 /// Makes what a create stated a matter of apply. A create is noted as an Update of its manager, and
-/// what an Update states no apply can take back (KEP-555). Costs a write once.
-async fn own_by_apply<K: Kubernetes>(api: &Api<K>, key: &Key) -> Result<(), CallError> {
+/// what an Update states no apply can take back (KEP-555). Costs a write once, and gives the object's
+/// version before and after it.
+async fn own_by_apply<K: Kubernetes>(api: &Api<K>, key: &Key) -> Result<Option<(String, String)>, CallError> {
     let action = || format!("take over the fields of {key}");
     let found = api.get_metadata_opt(&key.name).await.map_err(|source| CallError::of(action(), source))?;
-    let Some(live) = found else { return Ok(()) };
+    let Some(live) = found else { return Ok(None) };
     let mut entries = live.metadata.managed_fields.unwrap_or_default();
     let ours = |entry: &ManagedFieldsEntry, operation: &str| {
         entry.manager.as_deref() == Some(SERVICE) && entry.operation.as_deref() == Some(operation)
     };
     if entries.iter().any(|entry| ours(entry, "Apply")) {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(created) = entries.iter_mut().find(|entry| ours(entry, "Update")) else { return Ok(()) };
+    let Some(created) = entries.iter_mut().find(|entry| ours(entry, "Update")) else { return Ok(None) };
     created.operation = Some("Apply".to_owned());
     let metadata = json!({"resourceVersion": live.metadata.resource_version, "managedFields": entries});
     let patch = Patch::Merge(json!({"metadata": metadata}));
     let patched = api.patch_metadata(&key.name, &PatchParams::default(), &patch).await;
-    patched.map(drop).map_err(|source| CallError::of(action(), source))
+    let patched = patched.map_err(|source| CallError::of(action(), source))?;
+    Ok(live.metadata.resource_version.zip(patched.metadata.resource_version))
 }
 
 /// Applies one object; `live` fences against one that was deleted and made again.
@@ -197,6 +205,7 @@ async fn send<K: Kubernetes>(
     key: &Key,
     desired: &K,
     live: Option<&Value>,
+    version: Option<String>,
 ) -> Result<Value, CallError> {
     let action = || format!("apply {key}");
     let encode = |source| CallError::Encode { action: action(), source };
@@ -206,9 +215,8 @@ async fn send<K: Kubernetes>(
         metadata.insert("uid".to_owned(), uid.clone());
         // Headroom moves between quotas by what was seen of each: a quota that has changed since, even
         // only in its use, is looked at again.
-        let version = live.and_then(|live| live.pointer("/metadata/resourceVersion"));
         if let (Kind::ResourceQuota, Some(version)) = (key.kind, version) {
-            metadata.insert("resourceVersion".to_owned(), version.clone());
+            metadata.insert("resourceVersion".to_owned(), version.into());
         }
     }
     let written = api.patch(&key.name, &PatchParams::apply(SERVICE).force(), &Patch::Apply(&body)).await;

@@ -85,7 +85,10 @@ fn denial(refused: Refused) -> Denial {
 
 /// Adds a refusal: to the one it repeats, or as the newest; the oldest goes.
 fn merged(mut all: Vec<Denial>, mut next: Denial) -> Vec<Denial> {
-    let same = |one: &Denial| (&one.namespace, &one.user, &one.action, &one.rule) == (&next.namespace, &next.user, &next.action, &next.rule);
+    let same = |one: &Denial| {
+        (&one.namespace, &one.user, &one.action, &one.rule)
+            == (&next.namespace, &next.user, &next.action, &next.rule)
+    };
     if let Some(at) = all.iter().position(same) {
         let before = all.remove(at);
         next.count = next.count.saturating_add(before.count);

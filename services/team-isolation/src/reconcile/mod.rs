@@ -37,9 +37,9 @@ use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
 pub use observe::{Caches, watches};
-pub use signals::Signals;
 use recent::{LOOK_AGAIN, Made, Waiting};
 use recount::Counted;
+pub use signals::Signals;
 use work::Works;
 
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
@@ -86,7 +86,21 @@ impl TeamReconciler {
         let recorder = Recorder::new(client.clone(), SERVICE);
         let (made, waiting, used) = (Made::default(), Waiting::default(), Waiting::default());
         let (counted, works) = (Counted::default(), Works::default());
-        Self { client, teams, all_teams, caches, made, waiting, used, relay, accounts, counted, works, recorder, site }
+        Self {
+            client,
+            teams,
+            all_teams,
+            caches,
+            made,
+            waiting,
+            used,
+            relay,
+            accounts,
+            counted,
+            works,
+            recorder,
+            site,
+        }
     }
 
     /// Makes what is declared true, as far as it can be now.

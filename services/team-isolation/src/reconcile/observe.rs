@@ -46,7 +46,11 @@ pub struct Caches {
 }
 
 /// Adds a watch for each kind that this service writes, and for incidents.
-pub fn watches(controller: Controller<Team>, client: &kube::Client, signals: Signals) -> (Controller<Team>, Caches) {
+pub fn watches(
+    controller: Controller<Team>,
+    client: &kube::Client,
+    signals: Signals,
+) -> (Controller<Team>, Caches) {
     let (index, recent) = (Index::default(), Recent::default());
     let notes = Notes { index: index.clone(), recent: recent.clone() };
     let (controller, namespaces) = all_namespaces(controller, client, notes.clone());

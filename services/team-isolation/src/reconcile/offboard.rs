@@ -52,11 +52,15 @@ impl TeamReconciler {
     /// Ends pods that no controller will end; returns how many have not finished.
     async fn end_pods(&self, namespace: &str) -> Result<usize, Error> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
-        let unfinished = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed").limit(BATCH);
+        let unfinished =
+            ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed").limit(BATCH);
         let listed = pods.list(&unfinished).await;
-        let listed = listed.map_err(|source| CallError::of(format!("list the pods of {namespace}"), source))?;
+        let listed =
+            listed.map_err(|source| CallError::of(format!("list the pods of {namespace}"), source))?;
         for pod in &listed.items {
-            if pod.metadata.owner_references.as_ref().is_none_or(Vec::is_empty) && pod.metadata.deletion_timestamp.is_none() {
+            if pod.metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
+                && pod.metadata.deletion_timestamp.is_none()
+            {
                 let name = pod.name_any();
                 match pods.delete(&name, &DeleteParams::default()).await {
                     Err(source) => {
@@ -79,12 +83,18 @@ fn value(object: &DynamicObject) -> Value {
 
 fn api(client: &Client, namespace: &str, workload: &Workload) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk(workload.group, "v1", workload.kind);
-    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk_with_plural(&kind, workload.plural))
+    Api::namespaced_with(
+        client.clone(),
+        namespace,
+        &ApiResource::from_gvk_with_plural(&kind, workload.plural),
+    )
 }
 
 async fn list(client: &Client, namespace: &str, workload: &Workload) -> Result<Vec<DynamicObject>, Error> {
     let listed = api(client, namespace, workload).list(&ListParams::default().limit(BATCH)).await;
-    Ok(listed.map_err(|source| CallError::of(format!("list the {} of {namespace}", workload.plural), source))?.items)
+    Ok(listed
+        .map_err(|source| CallError::of(format!("list the {} of {namespace}", workload.plural), source))?
+        .items)
 }
 
 async fn change(

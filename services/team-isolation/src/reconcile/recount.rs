@@ -66,7 +66,9 @@ impl TeamReconciler {
     /// Namespaces whose quota carries the key that bounds nothing, as it should be now.
     pub(super) async fn recounts(&self, observed: &Observed) -> Result<BTreeSet<String>, CallError> {
         let mut carrying = BTreeSet::new();
-        for (key, quota) in observed.live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota && key.name == NAME) {
+        for (key, quota) in
+            observed.live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota && key.name == NAME)
+        {
             let carries = quota.pointer("/spec/hard").and_then(|hard| hard.get(RECOUNT)).is_some();
             if carries != self.is_overcharged(key, quota).await? {
                 carrying.insert(key.namespace.clone());
@@ -83,11 +85,21 @@ impl TeamReconciler {
         for (_, kind, plural, fields, used) in full {
             let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", kind), plural);
             let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &key.namespace, &resource);
-            let listed = api.list_metadata(&ListParams::default().fields(fields)).await;
-            let listed = listed.map_err(|source| CallError::of(format!("count {plural} in {}", key.namespace), source))?;
+            let wanted = ListParams {
+                field_selector: (!fields.is_empty()).then(|| fields.to_owned()),
+                ..ListParams::default()
+            };
+            let listed = api.list_metadata(&wanted).await;
+            let listed = listed
+                .map_err(|source| CallError::of(format!("count {plural} in {}", key.namespace), source))?;
             let there = i128::try_from(listed.items.len()).unwrap_or(i128::MAX);
             if there.saturating_mul(1_000_000_000) < used {
-                tracing::info!(namespace = key.namespace, plural, there, "a quota is charged more than there is; counting anew");
+                tracing::info!(
+                    namespace = key.namespace,
+                    plural,
+                    there,
+                    "a quota is charged more than there is; counting anew"
+                );
                 return Ok(true);
             }
         }

@@ -5,9 +5,9 @@
 
 use futures::StreamExt as _;
 use futures::stream;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, ResourceExt};
@@ -17,9 +17,9 @@ use mlp_reconcile::Error as CallError;
 
 use super::TeamReconciler;
 use super::observe::known_uids;
-use crate::domain::{SERVICE, offboarding};
 use crate::domain::contents::{BLOCKING, Blocking, Contents};
 use crate::domain::outcome::Outcome;
+use crate::domain::{SERVICE, offboarding};
 use crate::error::Error;
 
 /// Lists at the same time.
@@ -37,7 +37,10 @@ impl TeamReconciler {
                 Some(name) => Err(Error::NamespaceAppeared(name)),
             };
         }
-        if offboarding::may_purge(team.status.as_ref().and_then(|status| status.offboarding.as_ref()), Timestamp::now()) {
+        if offboarding::may_purge(
+            team.status.as_ref().and_then(|status| status.offboarding.as_ref()),
+            Timestamp::now(),
+        ) {
             self.purge(&namespaces).await?;
             return Ok(Outcome::Removing(self.held_up(namespaces)));
         }
@@ -59,7 +62,8 @@ impl TeamReconciler {
         let said = |name: &String| {
             let live = self.namespace(name)?;
             let conditions = live.status.as_ref()?.conditions.as_ref()?;
-            let holding = conditions.iter().filter(|one| one.status == "True").filter_map(|one| one.message.clone());
+            let holding =
+                conditions.iter().filter(|one| one.status == "True").filter_map(|one| one.message.clone());
             let holding: Vec<_> = holding.collect();
             (!holding.is_empty()).then(|| format!("{name} ({})", holding.join("; ")))
         };

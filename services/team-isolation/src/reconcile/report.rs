@@ -15,12 +15,12 @@ use serde_json::Value;
 
 use super::work::Work;
 use super::{TeamReconciler, USED_AGE};
-use crate::domain::{SERVICE, model, offboarding};
 use crate::domain::notes::{self, Note};
 use crate::domain::objects::quota::NAME;
 use crate::domain::objects::{Key, Kind};
 use crate::domain::outcome::{self, Happened, InForce, Outcome, Said};
 use crate::domain::plan::Observed;
+use crate::domain::{SERVICE, model, offboarding};
 use crate::error::Error;
 use crate::events::publish;
 
@@ -125,7 +125,14 @@ impl TeamReconciler {
 
     /// Notes the step of the way out that is reached, or that the team is back; gives the outcome with the
     /// end of the retention in it.
-    fn step_out(&self, team: &Team, outcome: &Outcome, next: &mut TeamStatus, news: &mut News, now: Timestamp) -> Outcome {
+    fn step_out(
+        &self,
+        team: &Team,
+        outcome: &Outcome,
+        next: &mut TeamStatus,
+        news: &mut News,
+        now: Timestamp,
+    ) -> Outcome {
         let known = next.offboarding.clone().unwrap_or_default();
         let pods = match outcome {
             Outcome::Stopping(pods) => *pods,
@@ -155,7 +162,10 @@ impl TeamReconciler {
     /// What happened beside the way in and out, and is news.
     fn news(&self, team: &Team, outcome: &Outcome, next: &mut TeamStatus) -> News {
         let name = team.name_any();
-        let mut news = News { work: if outcome.is_ready() { self.works.take(&name) } else { Work::default() }, ..News::default() };
+        let mut news = News {
+            work: if outcome.is_ready() { self.works.take(&name) } else { Work::default() },
+            ..News::default()
+        };
         if !news.work.repairs.is_empty() {
             news.facts.push(Happened::Repaired);
         }

@@ -19,7 +19,9 @@ pub struct Signals {
 impl Signals {
     /// Takes a refusal from the audit log, and has its team looked at where that changes anything.
     pub fn take(&self, refused: Refused, namespaces: &Store<Namespace>, teams: &Handle<Team>) {
-        let Some(team) = namespaces.get(&ObjectRef::new(&refused.namespace)).and_then(|namespace| team_of(&*namespace)) else {
+        let Some(team) =
+            namespaces.get(&ObjectRef::new(&refused.namespace)).and_then(|namespace| team_of(&*namespace))
+        else {
             return;
         };
         let wanted = self.demand.note(&refused.namespace, &refused.said);

@@ -1,8 +1,8 @@
 //! What a team's objects depend on beside its declaration, from watch caches: exemptions, originals of
 //! copies, hosts of other teams, and what was refused for want of quota.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use kube::{Api, ResourceExt};
 use mlp_crds::team::CopiedKind;
 use mlp_crds::{IsolationExemption, Team};
@@ -68,7 +68,9 @@ fn originals<K: Kubernetes<DynamicType = ()>>(
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let copying = teams.state_filter(|team: &Team| {
             let copies = team.spec.copies.iter();
-            copies.into_iter().any(|copy| copy.kind == kind && copy.namespace == namespace && copy.name == name)
+            copies
+                .into_iter()
+                .any(|copy| copy.kind == kind && copy.namespace == namespace && copy.name == name)
         });
         copying.iter().map(|team| ObjectRef::new(&team.name_any())).collect()
     };
@@ -77,7 +79,8 @@ fn originals<K: Kubernetes<DynamicType = ()>>(
 
 /// The team whose quota an Event says is used up.
 fn refused_in(event: &Event, demand: &Demand, namespaces: &Store<Namespace>) -> Option<ObjectRef<Team>> {
-    let at = event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0));
+    let at =
+        event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0));
     if at.is_none_or(|at| Timestamp::now().as_second() - at.as_second() > FRESH) {
         return None;
     }
@@ -101,7 +104,12 @@ impl TeamReconciler {
         let refused = self.refused_hosts(team);
         Ok(Surroundings {
             split: lease::of(declared, observed, leaving, &around.signals.demand.of(&names)),
-            exemptions: Exemptions::gather(declared.name.as_str(), &names, exemptions.iter().map(AsRef::as_ref), Timestamp::now()),
+            exemptions: Exemptions::gather(
+                declared.name.as_str(),
+                &names,
+                exemptions.iter().map(AsRef::as_ref),
+                Timestamp::now(),
+            ),
             leaving: leaving.to_vec(),
             refused_hosts: refused.into_iter().map(|refused| refused.host).collect(),
             recounts: self.recounts(observed).await?,
@@ -115,11 +123,16 @@ impl TeamReconciler {
             let key = (copy.namespace.clone(), copy.name.clone());
             match copy.kind {
                 CopiedKind::ConfigMap => {
-                    let found = self.caches.around.config_maps.get(&ObjectRef::new(&copy.name).within(&copy.namespace));
+                    let found = self
+                        .caches
+                        .around
+                        .config_maps
+                        .get(&ObjectRef::new(&copy.name).within(&copy.namespace));
                     originals.config_maps.extend(found.map(|found| (key, (*found).clone())));
                 }
                 CopiedKind::Secret => {
-                    let found = self.caches.around.secrets.get(&ObjectRef::new(&copy.name).within(&copy.namespace));
+                    let found =
+                        self.caches.around.secrets.get(&ObjectRef::new(&copy.name).within(&copy.namespace));
                     originals.secrets.extend(found.map(|found| (key, (*found).clone())));
                 }
             }

@@ -62,7 +62,9 @@ fn keep(list: &mut Vec<String>, entry: String) {
 /// by others, or gone.
 fn is_repair(step: &Step, maybe_live: Option<&Value>, established: bool) -> bool {
     let (Action::Create(object) | Action::Apply(object)) = &step.action else { return false };
-    let hash = |object: &Value| object.pointer("/metadata/annotations")?.get(labels::APPLIED_HASH)?.as_str().map(str::to_owned);
+    let hash = |object: &Value| {
+        object.pointer("/metadata/annotations")?.get(labels::APPLIED_HASH)?.as_str().map(str::to_owned)
+    };
     match maybe_live {
         Some(live) => hash(live) == hash(&object.json()),
         None => established,
@@ -102,7 +104,10 @@ mod tests {
         });
         works.note("ml", &plan, &observed, true);
         let work = works.take("ml");
-        assert_eq!(work.repairs, ["apply NetworkPolicy ml-team/default-deny", "apply NetworkPolicy ml-team/team-flows"]);
+        assert_eq!(
+            work.repairs,
+            ["apply NetworkPolicy ml-team/default-deny", "apply NetworkPolicy ml-team/team-flows"]
+        );
         assert!(work.moved_quota && work.changes.len() == 3);
         assert_eq!(works.take("ml"), Work::default());
     }

@@ -128,9 +128,13 @@ fn judge(answer: &Answer, by: By) -> Result<(), String> {
                 && answer.message.contains(&format!("denied request: {rule}: "))
         }
         By::PodSecurity(check) => {
-            answer.code == 403 && answer.message.contains("violates PodSecurity") && answer.message.contains(check)
+            answer.code == 403
+                && answer.message.contains("violates PodSecurity")
+                && answer.message.contains(check)
         }
-        By::Rights => answer.code == 403 && answer.message.contains(" cannot ") && answer.message.contains("User "),
+        By::Rights => {
+            answer.code == 403 && answer.message.contains(" cannot ") && answer.message.contains("User ")
+        }
         By::Quota(key) => {
             answer.code == 403 && answer.message.contains("exceeded quota") && answer.message.contains(key)
         }
@@ -142,7 +146,9 @@ fn judge(answer: &Answer, by: By) -> Result<(), String> {
 
 /// Puts a value at a JSON pointer; what is missing on the way is made, `-` appends.
 pub(crate) fn set(target: &mut Value, pointer: &str, value: Value) {
-    let Some((first, rest)) = pointer.strip_prefix('/').map(|path| path.split_once('/').unwrap_or((path, ""))) else {
+    let Some((first, rest)) =
+        pointer.strip_prefix('/').map(|path| path.split_once('/').unwrap_or((path, "")))
+    else {
         *target = value;
         return;
     };

@@ -18,15 +18,30 @@ async fn starving() {
     let mut verdicts = Verdicts::default();
     let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "c"}, "involvedObject": {"namespace": HOME}});
     for (id, persona, method, path, body, wanted) in [
-        ("C1", Persona::AppAccount, "POST", format!("{}?dryRun=All", core(HOME, "events")), Some(event), "mlp-team-events"),
+        (
+            "C1",
+            Persona::AppAccount,
+            "POST",
+            format!("{}?dryRun=All", core(HOME, "events")),
+            Some(event),
+            "mlp-team-events",
+        ),
         ("C5", Persona::AppAccount, "GET", core(HOME, "pods"), None, "mlp-teams"),
         ("C5", Persona::AppEdit, "GET", core(HOME, "pods"), None, "mlp-teams"),
     ] {
         let found = flow_schema(persona, method, &path, body.as_ref()).await;
         verdicts.note(id, "its own queue", found == wanted, found);
     }
-    let schema = send(Persona::Root, "GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/mlp-teams", None).await.body;
-    verdicts.note("C5", "one queue for each user", schema["spec"]["distinguisherMethod"]["type"] == "ByUser", schema["spec"].to_string());
+    let schema =
+        send(Persona::Root, "GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/mlp-teams", None)
+            .await
+            .body;
+    verdicts.note(
+        "C5",
+        "one queue for each user",
+        schema["spec"]["distinguisherMethod"]["type"] == "ByUser",
+        schema["spec"].to_string(),
+    );
     counts(&mut verdicts).await;
     jobs(&mut verdicts).await;
     cost(&mut verdicts).await;
@@ -47,21 +62,33 @@ async fn counts(verdicts: &mut Verdicts) {
     for number in 0..4 {
         last = send(Persona::TinyAdmin, "POST", &maps, Some(&fill(&format!("c2-{number}")))).await.message;
     }
-    verdicts.note("C2", "megabytes of ConfigMaps", last.contains("exceeded quota: team-quota") && last.contains("configmaps"), last);
+    verdicts.note(
+        "C2",
+        "megabytes of ConfigMaps",
+        last.contains("exceeded quota: team-quota") && last.contains("configmaps"),
+        last,
+    );
     let monitors = of("monitoring.coreos.com/v1", TINY, "servicemonitors");
     let mut last = String::new();
     for number in 0..3 {
         let body = json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": format!("c3-{number}")}, "spec": {}});
         last = send(Persona::TinyAdmin, "POST", &monitors, Some(&body)).await.message;
     }
-    verdicts.note("C3", "a flood of custom resources", last.contains("count/servicemonitors.monitoring.coreos.com"), last);
+    verdicts.note(
+        "C3",
+        "a flood of custom resources",
+        last.contains("count/servicemonitors.monitoring.coreos.com"),
+        last,
+    );
 }
 
 async fn jobs(verdicts: &mut Verdicts) {
     let rule = |rule| By::Policy("mlp-workloads", rule);
     let cron = || Call::create(Persona::AppEdit, &of("batch/v1", HOME, "cronjobs"), cron_job("c"));
     for schedule in ["* * * * *", "*/1 * * * *"] {
-        verdicts.row("C4", schedule, cron().with("/spec/schedule", json!(schedule)), rule("schedule"), cron()).await;
+        verdicts
+            .row("C4", schedule, cron().with("/spec/schedule", json!(schedule)), rule("schedule"), cron())
+            .await;
     }
     let history = cron().with("/spec/successfulJobsHistoryLimit", json!(1000));
     verdicts.row("C4", "a long history", history, rule("job-history"), cron()).await;
@@ -69,16 +96,35 @@ async fn jobs(verdicts: &mut Verdicts) {
         let call = Call::create(Persona::AppEdit, &of("batch/v1", HOME, "jobs"), job("c"));
         call.with("/metadata/labels", json!({"kueue.x-k8s.io/queue-name": "app"}))
     };
-    verdicts.row("C4", "Jobs that stay for ever", queued().with("/spec/ttlSecondsAfterFinished", Value::Null), rule("job-ttl"), queued()).await;
-    verdicts.row("C4", "Jobs that stay for a year", queued().with("/spec/ttlSecondsAfterFinished", json!(31_536_000)), rule("job-ttl"), queued()).await;
+    verdicts
+        .row(
+            "C4",
+            "Jobs that stay for ever",
+            queued().with("/spec/ttlSecondsAfterFinished", Value::Null),
+            rule("job-ttl"),
+            queued(),
+        )
+        .await;
+    verdicts
+        .row(
+            "C4",
+            "Jobs that stay for a year",
+            queued().with("/spec/ttlSecondsAfterFinished", json!(31_536_000)),
+            rule("job-ttl"),
+            queued(),
+        )
+        .await;
 }
 
 /// A huge spec costs its sender, and nobody else waits.
 async fn cost(verdicts: &mut Verdicts) {
     let mut huge = pod("c6");
-    let env: Vec<_> = (0..8000).map(|number| json!({"name": format!("E{number}"), "value": "x".repeat(60)})).collect();
+    let env: Vec<_> =
+        (0..8000).map(|number| json!({"name": format!("E{number}"), "value": "x".repeat(60)})).collect();
     set(&mut huge, "/spec/containers/0/env", json!(env));
-    let storm = (0..16).map(|_| async { Call::create(Persona::MlAdmin, &core(crate::objects::ML, "pods"), huge.clone()).send().await.code });
+    let storm = (0..16).map(|_| async {
+        Call::create(Persona::MlAdmin, &core(crate::objects::ML, "pods"), huge.clone()).send().await.code
+    });
     let other = async {
         let begun = Instant::now();
         let answer = Call::create(Persona::AppEdit, &core(HOME, "pods"), pod("c6")).send().await;
@@ -86,8 +132,14 @@ async fn cost(verdicts: &mut Verdicts) {
     };
     let (codes, (answer, took)) = futures::future::join(join_all(storm), other).await;
     // Either verdict is the sender's own business; a server that failed would answer 5xx.
-    let sound = codes.iter().all(|code| *code < 500) && answer.is_admitted() && took < Duration::from_secs(20);
-    verdicts.note("C6", "a spec that is dear to judge", sound, format!("{codes:?}; {} after {took:?}", answer.message));
+    let sound =
+        codes.iter().all(|code| *code < 500) && answer.is_admitted() && took < Duration::from_secs(20);
+    verdicts.note(
+        "C6",
+        "a spec that is dear to judge",
+        sound,
+        format!("{codes:?}; {} after {took:?}", answer.message),
+    );
 }
 
 /// The same object in another version of its API.
@@ -95,20 +147,28 @@ async fn versions(verdicts: &mut Verdicts) {
     let old = json!({"apiVersion": "resource.k8s.io/v1beta1", "kind": "ResourceClaim", "metadata": {"name": "c"},
         "spec": {"devices": {"requests": [{"name": "gpu", "deviceClassName": "gpu.nvidia.com"}]}}});
     let by = By::Policy("mlp-devices", "device-class");
-    let newer = Call::create(Persona::AppAdmin, &of("resource.k8s.io/v1", HOME, "resourceclaims"), resource_claim("c", "gpu.nvidia.com"));
+    let newer = Call::create(
+        Persona::AppAdmin,
+        &of("resource.k8s.io/v1", HOME, "resourceclaims"),
+        resource_claim("c", "gpu.nvidia.com"),
+    );
     verdicts.refused("C8", "the served version", newer, by).await;
     let path = of("resource.k8s.io/v1beta1", HOME, "resourceclaims");
     let older = Call::create(Persona::AppAdmin, &path, old).send().await;
     // Where the older version is not served there is nothing to attack.
     let holds = older.code == 404 || (older.code == 403 && older.message.contains("mlp-devices"));
     verdicts.note("C8", "an older version", holds, format!("{} {}", older.code, older.message));
-    let policies = send(Persona::Root, "GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", None).await.body;
+    let policies =
+        send(Persona::Root, "GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", None)
+            .await
+            .body;
     for policy in policies["items"].as_array().unwrap() {
         let name = policy["metadata"]["name"].as_str().unwrap();
         if name.starts_with("mlp-") {
             let how = &policy["spec"]["matchConstraints"]["matchPolicy"];
             verdicts.note("C8", name, *how == "Equivalent", how.to_string());
-            let sound = policy["spec"]["failurePolicy"] == "Fail" && policy["status"]["typeChecking"]["expressionWarnings"].is_null();
+            let sound = policy["spec"]["failurePolicy"] == "Fail"
+                && policy["status"]["typeChecking"]["expressionWarnings"].is_null();
             verdicts.note("C8", name, sound, policy["status"].to_string());
         }
     }
@@ -125,13 +185,22 @@ async fn churn(verdicts: &mut Verdicts) {
             drop(send(Persona::Root, "PATCH", path, Some(&change)).await);
         }
     };
-    let repaired = world::repaired("/apis/networking.k8s.io/v1/namespaces/ml-prod/networkpolicies/default-deny");
+    let repaired =
+        world::repaired("/apis/networking.k8s.io/v1/namespaces/ml-prod/networkpolicies/default-deny");
     let ((), took) = futures::future::join(busy, repaired).await;
     let holds = took.is_some_and(|took| took < Duration::from_secs(2));
     verdicts.note("C7", "repaired while another team is busy", holds, format!("{took:?}"));
     let clean = json!({"metadata": {"labels": {"churn": null}}});
     for name in ["default", "app-team"] {
-        drop(send(Persona::Root, "PATCH", &format!("/api/v1/namespaces/app-lab/serviceaccounts/{name}"), Some(&clean)).await);
+        drop(
+            send(
+                Persona::Root,
+                "PATCH",
+                &format!("/api/v1/namespaces/app-lab/serviceaccounts/{name}"),
+                Some(&clean),
+            )
+            .await,
+        );
     }
 }
 

@@ -69,7 +69,8 @@ pub(crate) async fn flow_schema(persona: Persona, method: &str, path: &str, body
     let request = request.body(kube::client::Body::from(text.into_bytes())).unwrap();
     let answer = persona.client(plane).await.send(request).await.unwrap();
     let uid = answer.headers()["x-kubernetes-pf-flowschema-uid"].to_str().unwrap().to_owned();
-    let schemas = send(Persona::Root, "GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", None).await.body;
+    let schemas =
+        send(Persona::Root, "GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", None).await.body;
     let found = schemas["items"].as_array().unwrap().iter().find(|schema| schema["metadata"]["uid"] == *uid);
     found.map(|schema| schema["metadata"]["name"].as_str().unwrap().to_owned()).unwrap_or(uid)
 }
@@ -104,8 +105,12 @@ pub(crate) async fn send(persona: Persona, method: &str, path: &str, body: Optio
     };
     let method = if ["APPLY", "STRATEGIC"].contains(&method) { "PATCH" } else { method };
     let text = body.map(Value::to_string).unwrap_or_default();
-    let request =
-        Request::builder().method(method).uri(path).header("content-type", content).body(text.into_bytes()).unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content)
+        .body(text.into_bytes())
+        .unwrap();
     match persona.client(plane).await.request::<Value>(request).await {
         Ok(body) => Answer { code: 200, reason: String::new(), message: String::new(), body },
         Err(kube::Error::Api(status)) => Answer {

@@ -42,6 +42,7 @@ async fn make() {
         apply(&client, &object).await;
     }
     rules_are_read().await;
+    kinds_are_counted(&client).await;
     with_service(isolated(&[app(), ml(), tiny()])).await;
 }
 
@@ -133,9 +134,28 @@ fn surroundings() -> Vec<Value> {
 async fn rules_are_read() {
     let probe = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "probe", "labels": {"mlplatform.dev/team": "x"}}});
     let operator = Call::create(Persona::Operator, "/api/v1/namespaces", probe);
-    wait_until(LIMIT, "the rules to be in force", || async { (!operator.send().await.is_admitted()).then_some(()) })
-        .await
-        .unwrap();
+    wait_until(LIMIT, "the rules to be in force", || async {
+        (!operator.send().await.is_admitted()).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Kubernetes learns what it can count every half a minute, and counts when a quota changes.
+async fn kinds_are_counted(client: &Client) {
+    let key = "count/servicemonitors.monitoring.coreos.com";
+    let begun = Instant::now();
+    wait_until(Duration::from_secs(90), "new kinds to be counted", || async {
+        let hard = (begun.elapsed().as_secs() + 1).to_string();
+        let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "probe", "namespace": "default"},
+            "spec": {"hard": {key: hard}}});
+        apply(client, &quota).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let found = send(Persona::Root, "GET", "/api/v1/namespaces/default/resourcequotas/probe", None).await.body;
+        found["status"]["used"][key].is_string().then_some(())
+    })
+    .await
+    .unwrap();
 }
 
 /// Runs the service as long as `work` takes, with a broker of its own.
@@ -150,7 +170,8 @@ pub(crate) async fn with_service<T>(work: impl Future<Output = T>) -> T {
     bus.ensure_streams(&topology.streams).await.unwrap();
     let stop = CancellationToken::new();
     let options = Options { workers: 4, trigger: Trigger::SpecOrMetadata, ..Options::default() };
-    let controller = Controller::new("attacks", Api::<Team>::all(client.clone()), watcher::Config::default(), options);
+    let controller =
+        Controller::new("attacks", Api::<Team>::all(client.clone()), watcher::Config::default(), options);
     let (controller, caches) = watches(controller, &client, Signals::default());
     let teams = controller.handle();
     let site = Site { protected_cidrs: vec!["10.96.0.0/16".to_owned()], ..Site::default() };
@@ -160,7 +181,8 @@ pub(crate) async fn with_service<T>(work: impl Future<Output = T>) -> T {
     teams.wait_synced().await;
     let consumer = topology.consumer("team-isolation-provision").unwrap().clone();
     let (consuming, stopped) = (bus.clone(), stop.clone());
-    let consumed = tokio::spawn(async move { consuming.consume(&consumer, WakeTeam::new(teams), stopped).await });
+    let consumed =
+        tokio::spawn(async move { consuming.consume(consumer, WakeTeam::new(teams), stopped).await });
     *BUS.lock().await = Some(bus);
     let result = work.await;
     *BUS.lock().await = None;
@@ -211,8 +233,8 @@ pub(crate) async fn quota_is_free(namespace: &str) {
     .unwrap();
 }
 
-/// With the service at work: whether use that nobody has is counted anew.
-pub(crate) async fn recounted(namespace: &str, key: &str, refusal: &str) -> bool {
+/// With the service at work: use that nobody has is counted anew; gives the quota where it was not.
+pub(crate) async fn recounted(namespace: &str, key: &str) -> Result<(), Value> {
     let path = format!("/api/v1/namespaces/{namespace}/resourcequotas/team-quota");
     let inflated = send(Persona::Root, "GET", &path, None).await.body["status"]["used"][key].clone();
     let work = async {
@@ -220,9 +242,11 @@ pub(crate) async fn recounted(namespace: &str, key: &str, refusal: &str) -> bool
             let used = send(Persona::Root, "GET", &path, None).await.body["status"]["used"][key].clone();
             (used != inflated).then_some(())
         });
-        counted.await.is_ok()
+        match counted.await {
+            Ok(()) => Ok(()),
+            Err(_timed_out) => Err(send(Persona::Root, "GET", &path, None).await.body),
+        }
     };
-    let _ = refusal;
     with_service(work).await
 }
 
@@ -253,13 +277,18 @@ pub(crate) async fn offboarded_with(object: &Value) -> String {
     let said = said.await.unwrap_or_else(|error| error.to_string());
     let name = object["metadata"]["name"].as_str().unwrap();
     let free = json!({"metadata": {"finalizers": null}});
-    drop(send(Persona::Root, "PATCH", &format!("/api/v1/namespaces/gone-team/configmaps/{name}"), Some(&free)).await);
+    drop(
+        send(Persona::Root, "PATCH", &format!("/api/v1/namespaces/gone-team/configmaps/{name}"), Some(&free))
+            .await,
+    );
     gone("gone").await;
     said
 }
 
 async fn gone(team: &str) {
-    wait_until(LIMIT, "the team to be gone", || async { team_named(team).await.is_none().then_some(()) }).await.unwrap();
+    wait_until(LIMIT, "the team to be gone", || async { team_named(team).await.is_none().then_some(()) })
+        .await
+        .unwrap();
 }
 
 /// Makes a team, lets it go and makes it anew; gives what the second finds of the first.
@@ -373,7 +402,7 @@ fn tiny() -> Value {
         "spec": {
             "quota": {
                 "requests": {"storage": "2Gi"},
-                "objects": {"configmaps": 3, "counts": {"pods": 2, "servicemonitors.monitoring.coreos.com": 2}},
+                "objects": {"configmaps": 3, "services": 2, "counts": {"pods": 2, "servicemonitors.monitoring.coreos.com": 2}},
             },
             "access": {"admin": {"groups": ["tiny-admins"]}},
         },

@@ -10,7 +10,10 @@ pub struct IngressSpec {
     /// Names that are the team's, with all names below them: `ml.example.com` covers
     /// `api.ml.example.com`. No two Teams may own overlapping names; the older Team keeps them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")))]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))
+    )]
     pub hosts: Vec<String>,
     /// Ingress classes that the team may use. Default: `nginx`.
     #[serde(default = "nginx")]
@@ -18,7 +21,10 @@ pub struct IngressSpec {
     pub classes: Vec<String>,
     /// Gateways that the team's routes may attach to, as `namespace/name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 3, max = 320), regex(pattern = "^[a-z0-9-]+/[a-z0-9.-]+$")))]
+    #[schemars(
+        length(max = 8),
+        inner(length(min = 3, max = 320), regex(pattern = "^[a-z0-9-]+/[a-z0-9.-]+$"))
+    )]
     pub gateways: Vec<String>,
     /// Limits on each client address, put on every Ingress of the team.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -122,7 +122,8 @@ impl Protocol {
 impl NetworkPolicySpec {
     /// Every rule that is admitted, in either direction, defaults among them.
     pub fn all_rules(&self) -> Vec<NetworkRule> {
-        let defaults = self.include_defaults.then(|| [Self::default_ingress(), Self::default_egress()].concat());
+        let defaults =
+            self.include_defaults.then(|| [Self::default_ingress(), Self::default_egress()].concat());
         let listed = self.ingress.iter().chain(&self.egress).cloned();
         defaults.into_iter().flatten().chain(listed).collect()
     }

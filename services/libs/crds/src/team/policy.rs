@@ -15,7 +15,10 @@ pub struct PolicySpec {
     /// Registries that images may come from, with or without a path: `ghcr.io/acme`.
     /// Default: docker.io, gcr.io, quay.io, ghcr.io, registry.k8s.io.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 200), regex(pattern = "^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$")))]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 200), regex(pattern = "^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$"))
+    )]
     pub registries: Vec<String>,
     /// RuntimeClasses that pods may name. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

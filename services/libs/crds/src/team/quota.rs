@@ -160,7 +160,10 @@ impl QuotaSpec {
             keys.insert(format!("requests.{name}"), amount.clone());
         }
         for (class, count) in &self.device_classes {
-            keys.insert(format!("{class}.deviceclass.resource.k8s.io/devices"), Amount::new(count.to_string()));
+            keys.insert(
+                format!("{class}.deviceclass.resource.k8s.io/devices"),
+                Amount::new(count.to_string()),
+            );
         }
         for (class, ClassStorage { storage, persistentvolumeclaims }) in &self.storage_classes {
             let key = |what: &str| format!("{class}.storageclass.storage.k8s.io/{what}");
@@ -179,7 +182,11 @@ impl QuotaSpec {
         let gpu = self.requests.as_ref().and_then(|requests| requests.gpu.as_ref());
         let gpu = gpu.map(|amount| ("nvidia.com/gpu".to_owned(), amount));
         let named = self.extended.iter().map(|(name, amount)| (name.clone(), amount));
-        gpu.into_iter().chain(named).filter(|(_, amount)| amount.as_str() != "0").map(|(name, _)| name).collect()
+        gpu.into_iter()
+            .chain(named)
+            .filter(|(_, amount)| amount.as_str() != "0")
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// DeviceClasses that the team may ask for.

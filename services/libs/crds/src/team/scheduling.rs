@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct SchedulingSpec {
     /// Node pools (label `mlplatform.dev/pool`) that pods stay in. Default: any node without a taint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")))]
+    #[schemars(
+        length(max = 8),
+        inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
+    )]
     pub node_pools: Vec<String>,
     /// Node labels that pods select by default. With pools and nothing here: the first pool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -22,7 +22,8 @@ pub(super) async fn kubeconfig(global: &Global, flags: &MemberKubeconfig) -> Out
     let found = found.map_err(|error| Failure::while_doing("looking up the team", &error))?;
     let team = found.ok_or_else(|| Failure::failed(format!("there is no team {}", flags.team)))?;
     check_member(&team, flags)?;
-    let plane = Plane::attach(&layout).await.map_err(|error| Failure::of("finding the control plane", &error))?;
+    let plane =
+        Plane::attach(&layout).await.map_err(|error| Failure::of("finding the control plane", &error))?;
     let path = member(&layout, &plane.endpoints().kubernetes, flags)?;
     let namespace = team.namespace_names().into_iter().next().unwrap_or_default();
     println!("{}", path.display());
@@ -50,9 +51,11 @@ fn check_member(team: &Team, flags: &MemberKubeconfig) -> Outcome {
 }
 
 fn member(layout: &Layout, server: &str, flags: &MemberKubeconfig) -> Result<std::path::PathBuf, Failure> {
-    let plain: String = flags.user.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    let plain: String =
+        flags.user.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
     let name = format!("member-{}-{plain}", flags.team);
-    let pki = Pki::open(layout, SystemTime::now()).map_err(|error| Failure::of("reading the platform's keys", &error))?;
+    let pki = Pki::open(layout, SystemTime::now())
+        .map_err(|error| Failure::of("reading the platform's keys", &error))?;
     let groups: Vec<_> = flags.groups.iter().map(String::as_str).collect();
     let leaf = Leaf::client(&name, &flags.user, &groups);
     let pair = pki.ensure(&leaf).map_err(|error| Failure::of("making the member's certificate", &error))?;

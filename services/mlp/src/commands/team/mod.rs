@@ -14,8 +14,8 @@ use mlp_proto::team::api::v1::team_service_client::TeamServiceClient;
 use serde::Serialize;
 use tonic::Status;
 
-use crate::commands::events::body;
 use crate::cli::{ComplianceOutput, Global, Output, Team, TeamVerb};
+use crate::commands::events::body;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
 
@@ -62,7 +62,9 @@ pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
                 ComplianceOutput::Sarif => json(&sarif::log(team, &answer))?,
             }
             if answer.percent < 100 {
-                return Err(Failure::failed(format!("team {team} lacks pieces of its isolation; they are listed above")));
+                return Err(Failure::failed(format!(
+                    "team {team} lacks pieces of its isolation; they are listed above"
+                )));
             }
             Ok(())
         }
@@ -70,14 +72,19 @@ pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
     }
 }
 
-async fn connect(platform: &Platform, maybe_token: Option<&PathBuf>) -> Result<TeamServiceClient<ServiceChannel>, Failure> {
+async fn connect(
+    platform: &Platform,
+    maybe_token: Option<&PathBuf>,
+) -> Result<TeamServiceClient<ServiceChannel>, Failure> {
     let service = platform.service("team-isolation")?;
     let path = maybe_token.unwrap_or(&platform.token);
     let token = std::fs::read_to_string(path)
         .map_err(|error| Failure::while_doing(&format!("reading the token {}", path.display()), &error))?;
     let options = ChannelOptions { token: Some(Secret::new(token)), ..ChannelOptions::default() };
     let channel = channel(&service.grpc, &options).await;
-    Ok(TeamServiceClient::new(channel.map_err(|error| Failure::while_doing("calling team-isolation", &error))?))
+    Ok(TeamServiceClient::new(
+        channel.map_err(|error| Failure::while_doing("calling team-isolation", &error))?,
+    ))
 }
 
 fn refused(status: Status) -> Failure {
@@ -108,7 +115,8 @@ where
 }
 
 fn json(value: &impl Serialize) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::while_doing("writing JSON", &error))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::while_doing("writing JSON", &error))?;
     println!("{text}");
     Ok(())
 }

@@ -26,7 +26,9 @@ pub(super) fn usage(answer: &proto::GetUsageResponse) -> String {
     let mut rows = table(&header);
     for key in sorted(&total.hard).keys() {
         let cell = |usage: &proto::Usage| {
-            let amount = |map: &std::collections::BTreeMap<String, String>| map.get(*key).cloned().unwrap_or_else(|| "-".to_owned());
+            let amount = |map: &std::collections::BTreeMap<String, String>| {
+                map.get(*key).cloned().unwrap_or_else(|| "-".to_owned())
+            };
             format!("{}/{}", amount(&sorted_owned(&usage.used)), amount(&sorted_owned(&usage.hard)))
         };
         let mut row = vec![(*key).clone(), cell(&total)];
@@ -54,7 +56,13 @@ pub(super) fn denials(answer: &proto::ListDenialsResponse) -> String {
         let times = if denial.count > 1 { format!(", {} times", denial.count) } else { String::new() };
         format!(
             "{} {verdict}: {} in {}{object} by {}{times}\n  {} ({})\n  {}",
-            denial.last, denial.action, denial.namespace, denial.user, denial.rule, denial.control, denial.message
+            denial.last,
+            denial.action,
+            denial.namespace,
+            denial.user,
+            denial.rule,
+            denial.control,
+            denial.message
         )
     });
     said.collect::<Vec<_>>().join("\n")
@@ -63,7 +71,11 @@ pub(super) fn denials(answer: &proto::ListDenialsResponse) -> String {
 pub(super) fn rights(answer: &proto::CanIResponse) -> String {
     let mut rows = table(&["namespace", "resource", "verbs"]);
     for right in &answer.rights {
-        let resource = if right.group.is_empty() { right.resource.clone() } else { format!("{}.{}", right.resource, right.group) };
+        let resource = if right.group.is_empty() {
+            right.resource.clone()
+        } else {
+            format!("{}.{}", right.resource, right.group)
+        };
         let verbs = if right.verbs.is_empty() { "none".to_owned() } else { right.verbs.join(" ") };
         rows.add_row([right.namespace.clone(), resource, verbs]);
     }
@@ -81,7 +93,11 @@ pub(super) fn reach(answer: &proto::ReachResponse) -> String {
         }
     };
     let verdict = if answer.arrives { "arrives" } else { "does not arrive" };
-    format!("{verdict}\n  out of the sender    {}\n  into the receiver    {}", decision(&answer.egress), decision(&answer.ingress))
+    format!(
+        "{verdict}\n  out of the sender    {}\n  into the receiver    {}",
+        decision(&answer.egress),
+        decision(&answer.ingress)
+    )
 }
 
 pub(super) fn plan(answer: &proto::PlanTeamResponse) -> String {

@@ -38,10 +38,16 @@ mod tests {
             holds,
             ..proto::ComplianceCheck::default()
         };
-        let answer = proto::GetComplianceResponse { percent: 66, checks: vec![check("A", true), check("B", false), check("B", true)] };
+        let answer = proto::GetComplianceResponse {
+            percent: 66,
+            checks: vec![check("A", true), check("B", false), check("B", true)],
+        };
         let run = log("ml", &answer)["runs"][0].clone();
         assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), 2);
         assert_eq!(run["results"].as_array().unwrap().len(), 1);
-        assert_eq!(run["results"][0]["locations"][0]["logicalLocations"][0]["fullyQualifiedName"], "teams/ml/ml-team");
+        assert_eq!(
+            run["results"][0]["locations"][0]["logicalLocations"][0]["fullyQualifiedName"],
+            "teams/ml/ml-team"
+        );
     }
 }

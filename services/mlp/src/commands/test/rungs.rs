@@ -152,6 +152,12 @@ pub(super) const RUNGS: &[Rung] = &[
         ]],
     },
     Rung {
+        name: "attacks",
+        finds: "what a member of a team could do to others, row by row of the attack list, on a real API server",
+        needs: &[Need::Toolchain],
+        commands: &[&["cargo", "test", "--workspace", "--no-fail-fast", "--test", "attacks"]],
+    },
+    Rung {
         name: "flows",
         finds: "what only all five services together, on a real control plane, can get wrong",
         needs: &[Need::Toolchain, Need::Platform],

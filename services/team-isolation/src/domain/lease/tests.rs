@@ -41,18 +41,25 @@ fn headroom_moves_to_who_was_refused_by_way_of_the_donors_status() {
     parts[0].used = Some(amount("4"));
     parts[0].demand = Some(amount("6"));
     let lowered = split("requests.cpu", total, &parts);
-    assert_eq!(written(&lowered), ["4", "1", "1"], "donors first");
+    assert_eq!(written(&lowered), ["4", "1", "0"], "donors first");
     for (part, amount) in parts.iter_mut().zip(&lowered) {
         part.spec = Some(*amount);
     }
-    assert_eq!(written(&split("requests.cpu", total, &parts)), ["4", "1", "1"], "until their status shows it");
+    assert_eq!(
+        written(&split("requests.cpu", total, &parts)),
+        ["4", "1", "0"],
+        "until their status shows it"
+    );
     settle(&mut parts, &lowered);
-    assert_eq!(written(&split("requests.cpu", total, &parts)), ["10", "1", "1"]);
+    assert_eq!(written(&split("requests.cpu", total, &parts)), ["11", "1", "0"]);
 }
 
 #[test]
 fn a_quota_below_its_use_evicts_nothing_and_admits_nothing() {
-    let mut parts = vec![Part { used: Some(amount("30")), ..Part::default() }, Part { used: Some(amount("10")), ..Part::default() }];
+    let mut parts = vec![
+        Part { used: Some(amount("30")), ..Part::default() },
+        Part { used: Some(amount("10")), ..Part::default() },
+    ];
     settle(&mut parts, &[amount("40"), amount("10")]);
     let split = split("pods", amount("20"), &parts);
     assert_eq!(written(&split), ["15", "5"]);

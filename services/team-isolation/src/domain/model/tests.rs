@@ -29,7 +29,10 @@ fn an_empty_spec_is_a_team_with_defaults() {
 
 #[test]
 fn prod_enforces_the_restricted_level_unless_the_team_says_otherwise() {
-    let declared = |spec| pod_security(&declare(&team("ml", spec), &Site::default()).unwrap().pod_security, Environment::Prod).enforce;
+    let declared = |spec| {
+        pod_security(&declare(&team("ml", spec), &Site::default()).unwrap().pod_security, Environment::Prod)
+            .enforce
+    };
     assert_eq!(declared(json!({})), PodSecurityLevel::Restricted);
     assert_eq!(declared(json!({"podSecurity": {"enforce": "baseline"}})), PodSecurityLevel::Baseline);
 }

@@ -71,15 +71,16 @@ pub fn of_priorities(team: &DeclaredTeam, namespace: &str) -> Vec<ResourceQuota>
 }
 
 /// Whether the API server admits by what the spec says: it compares with `status.hard`, which its
-/// controller fills in later, and enforces nothing until then.
+/// controller fills in later, and enforces nothing until then. A key without known use is enforced by
+/// refusing everything; that is waited out, except for counted kinds, which may not be installed.
 pub fn in_force(live: &ResourceQuota) -> bool {
     let wanted = live.spec.as_ref().and_then(|spec| spec.hard.as_ref());
     let enforced = live.status.as_ref().and_then(|status| status.hard.as_ref());
     let used = live.status.as_ref().and_then(|status| status.used.as_ref());
     match (wanted, enforced, used) {
-        (Some(wanted), Some(enforced), Some(used)) => {
-            wanted.iter().all(|(key, amount)| enforced.get(key) == Some(amount) && used.contains_key(key))
-        }
+        (Some(wanted), Some(enforced), Some(used)) => wanted.iter().all(|(key, amount)| {
+            enforced.get(key) == Some(amount) && (used.contains_key(key) || key.starts_with("count/"))
+        }),
         _ => false,
     }
 }

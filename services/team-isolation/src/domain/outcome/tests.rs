@@ -10,7 +10,7 @@ fn each_generation_is_declared_and_isolated_once() {
         (&Outcome::Isolated, 1, vec![Happened::Isolated]),
         (&waiting, 1, vec![]),
         (&Outcome::Isolated, 1, vec![]),
-        (&Outcome::Isolated, 2, vec![Happened::Declared, Happened::Isolated]),
+        (&Outcome::Isolated, 2, vec![Happened::Declared, Happened::Isolated, Happened::Changed]),
         (&Outcome::Removed, 2, vec![Happened::Removed]),
         (&Outcome::Removed, 2, vec![]),
     ] {
@@ -21,6 +21,7 @@ fn each_generation_is_declared_and_isolated_once() {
                 Happened::Declared => said.declared = Some(generation),
                 Happened::Isolated => said.isolated = Some(generation),
                 Happened::Removed => said.removed = true,
+                _ => {}
             }
         }
     }

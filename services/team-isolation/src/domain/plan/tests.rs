@@ -64,7 +64,7 @@ proptest! {
     #[test]
     fn a_plan_stays_within_the_team(before in team(), after in team()) {
         let observed = carried_out(Observed::default(), &plan(fresh(&before), &Observed::default()));
-        let own: BTreeSet<_> = before.namespaces.iter().chain(&after.namespaces).cloned().collect();
+        let own: BTreeSet<_> = [before.namespace_names(), after.namespace_names()].concat().into_iter().collect();
         for step in plan(fresh(&after), &observed).steps {
             prop_assert!(own.contains(&step.key().namespace), "{step}");
             let data = step.key().kind == Kind::Namespace && matches!(step.action, Action::Delete(_));

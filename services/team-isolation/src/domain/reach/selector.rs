@@ -17,7 +17,8 @@ pub fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
 /// As `metav1.LabelSelectorRequirement` says: a label that is absent is not in any list.
 fn holds(requirement: &LabelSelectorRequirement, labels: &Labels) -> bool {
     let value = labels.get(&requirement.key);
-    let listed = || value.is_some_and(|value| requirement.values.iter().flatten().any(|other| other == value));
+    let listed =
+        || value.is_some_and(|value| requirement.values.iter().flatten().any(|other| other == value));
     match requirement.operator.as_str() {
         "In" => listed(),
         "NotIn" => !listed(),
@@ -60,7 +61,9 @@ impl Cidr {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
                 same(u128::from(network.to_bits()), u128::from(address.to_bits()), 32 - self.prefix)
             }
-            (IpAddr::V6(network), IpAddr::V6(address)) => same(network.to_bits(), address.to_bits(), 128 - self.prefix),
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                same(network.to_bits(), address.to_bits(), 128 - self.prefix)
+            }
             _ => false,
         }
     }
@@ -86,7 +89,11 @@ mod tests {
             ("169.254.169.254/32", "169.254.169.254", true),
             ("169.254.169.254/32", "169.254.169.253", false),
         ] {
-            assert_eq!(block.parse::<Cidr>().unwrap().contains(address.parse().unwrap()), inside, "{block} {address}");
+            assert_eq!(
+                block.parse::<Cidr>().unwrap().contains(address.parse().unwrap()),
+                inside,
+                "{block} {address}"
+            );
         }
         for bad in ["10.0.0.0", "10.0.0.0/33", "x/8", "::/129", "10.0.0.0/-1"] {
             assert!(bad.parse::<Cidr>().is_err(), "{bad}");

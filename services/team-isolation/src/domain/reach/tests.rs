@@ -32,9 +32,13 @@ fn stranger() -> Pod {
 
 fn cluster(specs: &[Value]) -> Cluster {
     let policies = specs.iter().enumerate().map(|(number, spec)| {
-        serde_json::from_value(json!({"metadata": {"name": format!("p{number}"), "namespace": "app"}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": format!("p{number}"), "namespace": "app"}, "spec": spec}),
+        )
+        .unwrap()
     });
-    let namespaces = [("app", "app"), ("ml", "ml")].map(|(name, team)| (name.to_owned(), labels(&[("team", team)])));
+    let namespaces =
+        [("app", "app"), ("ml", "ml")].map(|(name, team)| (name.to_owned(), labels(&[("team", team)])));
     Cluster { namespaces: namespaces.into(), policies: policies.collect() }
 }
 
@@ -75,13 +79,32 @@ fn the_four_kinds_of_peers() {
     let from = |peers: Value| json!({"podSelector": {}, "ingress": [{"from": peers}]});
     let client = json!({"matchLabels": {"app": "client"}});
     let ml = json!({"matchLabels": {"team": "ml"}});
-    assert_eq!(reached(from(json!([{"podSelector": client}])), 80), (true, false), "pods of the policy's namespace");
-    assert_eq!(reached(from(json!([{"namespaceSelector": ml}])), 80), (false, true), "all pods of some namespaces");
+    assert_eq!(
+        reached(from(json!([{"podSelector": client}])), 80),
+        (true, false),
+        "pods of the policy's namespace"
+    );
+    assert_eq!(
+        reached(from(json!([{"namespaceSelector": ml}])), 80),
+        (false, true),
+        "all pods of some namespaces"
+    );
     assert_eq!(reached(from(json!([{"namespaceSelector": {}}])), 80), (true, true), "all namespaces");
-    assert_eq!(reached(from(json!([{"namespaceSelector": ml, "podSelector": {"matchLabels": {"app": "x"}}}])), 80), (false, false), "both in one peer: and");
-    assert_eq!(reached(from(json!([{"namespaceSelector": ml}, {"podSelector": client}])), 80), (true, true), "two peers: or");
+    assert_eq!(
+        reached(from(json!([{"namespaceSelector": ml, "podSelector": {"matchLabels": {"app": "x"}}}])), 80),
+        (false, false),
+        "both in one peer: and"
+    );
+    assert_eq!(
+        reached(from(json!([{"namespaceSelector": ml}, {"podSelector": client}])), 80),
+        (true, true),
+        "two peers: or"
+    );
     assert_eq!(reached(from(json!([{"ipBlock": {"cidr": "10.244.2.0/24"}}])), 80), (false, true));
-    assert_eq!(reached(from(json!([{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.2.0/24"]}}])), 80), (true, false));
+    assert_eq!(
+        reached(from(json!([{"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.2.0/24"]}}])), 80),
+        (true, false)
+    );
     assert_eq!(reached(from(json!([{}])), 80), (false, false), "a peer of nothing");
 }
 
@@ -89,7 +112,10 @@ fn the_four_kinds_of_peers() {
 fn selectors_with_expressions() {
     let with = |operator: &str, values: Value| {
         let expression = json!([{"key": "team", "operator": operator, "values": values}]);
-        reached(json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {"matchExpressions": expression}}]}]}), 80)
+        reached(
+            json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {"matchExpressions": expression}}]}]}),
+            80,
+        )
     };
     assert_eq!(with("In", json!(["ml", "x"])), (false, true));
     assert_eq!(with("NotIn", json!(["ml"])), (true, false));
@@ -99,7 +125,8 @@ fn selectors_with_expressions() {
 
 #[test]
 fn ports_by_number_range_and_name() {
-    let ports = |ports: Value, port| reached(json!({"podSelector": {}, "ingress": [{"ports": ports}]}), port).0;
+    let ports =
+        |ports: Value, port| reached(json!({"podSelector": {}, "ingress": [{"ports": ports}]}), port).0;
     assert!(ports(json!([{"port": 80}]), 80) && !ports(json!([{"port": 80}]), 81));
     assert!(!ports(json!([{"port": 80, "protocol": "UDP"}]), 80), "TCP where no protocol is named");
     let range = || json!([{"port": 8000, "endPort": 8080}]);
@@ -112,7 +139,8 @@ fn ports_by_number_range_and_name() {
 #[test]
 fn policies_add_up_and_the_admitting_rule_is_named() {
     let deny = json!({"podSelector": {}, "policyTypes": ["Ingress"]});
-    let admit = json!({"podSelector": {}, "ingress": [{"ports": [{"port": 1}]}, {"from": [{"podSelector": {}}]}]});
+    let admit =
+        json!({"podSelector": {}, "ingress": [{"ports": [{"port": 1}]}, {"from": [{"podSelector": {}}]}]});
     let verdict = judge(&cluster(&[deny.clone(), admit]), &packet(client(), web(), 80));
     assert_eq!(verdict.ingress, Decision::Admitted { policy: "app/p1".to_owned(), rule: 1 });
     let verdict = judge(&cluster(&[deny]), &packet(client(), web(), 80));
@@ -131,7 +159,11 @@ fn left_out_types_mean_ingress_and_egress_only_with_rules() {
     let out = |spec: Value| judge(&cluster(&[spec]), &packet(client(), stranger(), 80)).egress.passes();
     assert!(out(json!({"podSelector": {}})));
     assert!(!out(json!({"podSelector": {}, "egress": [{"ports": [{"port": 1}]}]})));
-    assert_eq!(reached(json!({"podSelector": {}, "egress": [{}]}), 80), (false, false), "Ingress is meant as well");
+    assert_eq!(
+        reached(json!({"podSelector": {}, "egress": [{}]}), 80),
+        (false, false),
+        "Ingress is meant as well"
+    );
 }
 
 #[test]
