@@ -60,8 +60,8 @@ const COST_READERS: &[&str] = &[];
 const HEALTH_READERS: &[&str] = &[];
 const INCIDENT_READERS: &[&str] = &["team-isolation"];
 
-/// Facts that other teams and people read, and no service acts on.
-const NO_READERS: &[&str] = &[];
+/// Facts that people are told of.
+const NEWS_READERS: &[&str] = &["health-monitor"];
 
 /// All facts, by context.
 pub const EVENTS: &[EventSpec] = &[
@@ -86,37 +86,37 @@ pub const EVENTS: &[EventSpec] = &[
     event(
         ("team", "team-changed", "mlp.team.events.v1.TeamChanged"),
         "Team",
-        NO_READERS,
+        NEWS_READERS,
         "A generation after the first is in force: what it changed.",
     ),
     event(
         ("team", "quota-near-limit", "mlp.team.events.v1.QuotaNearLimit"),
         "Team",
-        NO_READERS,
+        NEWS_READERS,
         "The team uses 80 percent of its cpu or memory, or 90 percent of its pods.",
     ),
     event(
         ("team", "quota-rebalanced", "mlp.team.events.v1.QuotaRebalanced"),
         "Team",
-        NO_READERS,
+        NEWS_READERS,
         "Quota moved between the team's namespaces.",
     ),
     event(
         ("team", "isolation-drift-repaired", "mlp.team.events.v1.IsolationDriftRepaired"),
         "Team",
-        NO_READERS,
+        NEWS_READERS,
         "Somebody changed or deleted what the platform had made for a team, and it was put back.",
     ),
     event(
         ("team", "admission-denied", "mlp.team.events.v1.AdmissionDenied"),
         "Team",
-        NO_READERS,
+        NEWS_READERS,
         "Requests in a team's namespaces were refused.",
     ),
     event(
         ("team", "team-offboarding", "mlp.team.events.v1.TeamOffboarding"),
         "Team",
-        NO_READERS,
+        NEWS_READERS,
         "The team is on its way out, or came back from it.",
     ),
     event(

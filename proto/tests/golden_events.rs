@@ -113,6 +113,12 @@ types!(
     mlp_proto::team::events::v1::TeamDeclared,
     mlp_proto::team::events::v1::TeamIsolated,
     mlp_proto::team::events::v1::TeamRemoved,
+    mlp_proto::team::events::v1::TeamChanged,
+    mlp_proto::team::events::v1::QuotaNearLimit,
+    mlp_proto::team::events::v1::QuotaRebalanced,
+    mlp_proto::team::events::v1::IsolationDriftRepaired,
+    mlp_proto::team::events::v1::AdmissionDenied,
+    mlp_proto::team::events::v1::TeamOffboarding,
     mlp_proto::provision::events::v1::DatabaseReady,
     mlp_proto::provision::events::v1::CacheReady,
     mlp_proto::provision::events::v1::ProvisioningFailed,
@@ -132,7 +138,7 @@ types!(
 fn catalogue_types_and_messages_are_the_same_set() {
     let catalogue: Vec<_> = EVENTS.iter().map(|event| event.message.to_owned()).collect();
     assert_eq!(catalogue, names());
-    let parts = ["TeamNamespace", "NamespaceCost"];
+    let parts = ["TeamNamespace", "NamespaceCost", "QuotaUse", "NamespaceQuota", "Denial"];
     for message in pool().all_messages().filter(|m| m.package_name().ends_with(".events.v1")) {
         let known = catalogue.contains(&message.full_name().to_owned());
         let part = parts.contains(&message.name()) || message.is_map_entry();

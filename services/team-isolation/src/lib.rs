@@ -8,7 +8,7 @@
 //! with the facts that follow from it, which then go to the broker ([`events`]). The way out runs
 //! the other way: nothing that holds work or data is removed; rights go first, then the empty
 //! namespaces, then the fact, then the finalizer. What the API server refuses by the rules of
-//! `deploy/base/admission` is read from its log ([`audit`]). Others read and declare teams over gRPC ([`api`]).
+//! `deploy/admission` is read from its log ([`audit`]). Others read and declare teams over gRPC ([`api`]).
 //! Whatever somebody changes by hand is put back by the next watch event; a steady team costs no call.
 
 pub mod api;

@@ -78,7 +78,9 @@ impl World {
             object["metadata"]["uid"] = json!(format!("uid-{kind}"));
             if kind == "ResourceQuota" {
                 let hard = object["spec"]["hard"].clone();
-                object["status"] = json!({"hard": hard, "used": hard});
+                let used: serde_json::Map<_, _> =
+                    hard.as_object().unwrap().keys().map(|key| (key.clone(), json!("0"))).collect();
+                object["status"] = json!({"hard": hard, "used": used});
             }
             match self.owned.iter().find(|(owned, _)| *owned == kind) {
                 Some((_, feed)) => drop(feed.put(object)),
@@ -166,7 +168,10 @@ async fn a_team_that_is_as_declared_costs_no_call() {
             "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
         })
     };
-    let amounts = json!({"pods": "5", "requests.nvidia.com/gpu": "0"});
+    let quota = json!({
+        "hard": {"pods": "5", "requests.nvidia.com/gpu": "0"},
+        "used": {"pods": "0", "requests.nvidia.com/gpu": "0"},
+    });
     world.teams.put(team(json!({
         "observedGeneration": 1,
         "conditions": [
@@ -174,8 +179,11 @@ async fn a_team_that_is_as_declared_costs_no_call() {
             condition("Declared", "TeamDeclared", "this generation was accepted"),
             condition("Isolated", "TeamIsolated", "this generation was in force"),
         ],
-        "namespaces": [{"name": "ml-team", "uid": "uid-Namespace", "ready": true}],
-        "quota": {"hard": amounts, "used": amounts},
+        "namespaces": [{
+            "name": "ml-team", "uid": "uid-Namespace", "ready": true, "environment": "local",
+            "quota": quota,
+        }],
+        "quota": quota,
         "outbox": {"sequence": 2},
     })));
     let teams = world.start();

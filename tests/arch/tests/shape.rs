@@ -11,7 +11,7 @@ use mlp_arch::{SERVICES, Source, code, names, root, sources};
 const ROOMS: [&str; 9] =
     ["api", "app.rs", "config.rs", "domain", "error.rs", "events", "lib.rs", "main.rs", "reconcile"];
 /// Rooms that a service may have.
-const MORE_ROOMS: [&str; 5] = ["store", "store.rs", "telemetry.rs", "provider", "git"];
+const MORE_ROOMS: [&str; 6] = ["store", "store.rs", "telemetry.rs", "provider", "git", "audit"];
 
 #[test]
 fn the_five_services_have_the_same_rooms() {
@@ -32,7 +32,7 @@ fn the_five_services_have_the_same_rooms() {
             ("src/lib.rs", 60),
             ("src/config.rs", 200),
             ("src/app.rs", 200),
-            ("README.md", 80),
+            ("README.md", 150),
         ] {
             match fs::read_to_string(folder.join(file)) {
                 Err(_) => wrong.push(format!("{service}: {file} is missing")),
@@ -50,7 +50,7 @@ fn the_five_services_have_the_same_rooms() {
 }
 
 /// What a pure file does not name: I/O, clocks, chance, the environment, waiting.
-const IMPURE: [&str; 17] = [
+const IMPURE: [&str; 20] = [
     "kube::",
     "tonic::",
     "async_nats::",
@@ -63,7 +63,10 @@ const IMPURE: [&str; 17] = [
     "rand::",
     "std::env",
     "std::fs",
-    "std::net",
+    "TcpListener",
+    "TcpStream",
+    "UdpSocket",
+    "ToSocketAddrs",
     "SystemTime",
     "Instant",
     "Timestamp::now",

@@ -1,6 +1,6 @@
 //! What the API server's rules read of a namespace: annotations with the lists of its team.
 //!
-//! The rules themselves (`deploy/base/admission`) are the same for all teams, so their cost does not
+//! The rules themselves (`deploy/admission`) are the same for all teams, so their cost does not
 //! grow with the number of teams, and they go on while this service is down. Only whoever holds the
 //! verb `isolate` on teams may write these keys.
 

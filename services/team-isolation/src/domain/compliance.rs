@@ -16,7 +16,7 @@ use super::plan::Observed;
 enum Piece {
     /// Pod Security at this level or above.
     Level(PodSecurityLevel),
-    /// A policy of `deploy/base/admission`, with its binding.
+    /// A policy of `deploy/admission`, with its binding.
     Policy(&'static str),
     /// A rule of the tier that refuses.
     Rule(&'static str),
@@ -145,9 +145,7 @@ impl Look<'_> {
                 })
             }
             Piece::Policy(name) => (!self.policies.contains(name)).then(|| {
-                format!(
-                    "ValidatingAdmissionPolicy {name} is not installed and bound; apply deploy/base/admission"
-                )
+                format!("ValidatingAdmissionPolicy {name} is not installed and bound; apply deploy/admission")
             }),
             Piece::Rule(name) => {
                 let denied = meta("annotations", &format!("{LISTS}/denied-rules")).unwrap_or_default();

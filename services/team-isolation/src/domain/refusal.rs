@@ -6,7 +6,7 @@ use super::quantity::Quantity;
 /// What kind of control refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Control {
-    /// A rule of `deploy/base/admission`.
+    /// A rule of `deploy/admission`.
     Policy,
     /// Pod Security.
     PodSecurity,

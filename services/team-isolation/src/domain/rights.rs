@@ -2,7 +2,7 @@
 //!
 //! Two things are the platform's and appear in no role with a writing verb: the quota and the limit
 //! range. Network policies, roles and bindings of its own a team may write; those that the platform made
-//! are guarded by `deploy/base/admission/managed.yaml`, and what a team may say in its own by the policies
+//! are guarded by `deploy/admission/managed.yaml`, and what a team may say in its own by the policies
 //! beside it (seed dossier section 1.4: there a team could delete its own isolation). The service's own
 //! rights must contain the widest role, because Kubernetes lets
 //! nobody grant what it does not hold.

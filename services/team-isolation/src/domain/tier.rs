@@ -2,7 +2,7 @@
 //!
 //! What holds teams apart is enforced everywhere and is not listed here. These are rules of good
 //! conduct, relaxed on a laptop and strictest in production. The names are those of the messages in
-//! `deploy/base/admission`.
+//! `deploy/admission`.
 
 use mlp_crds::team::PolicyMode;
 use mlp_model::Environment;

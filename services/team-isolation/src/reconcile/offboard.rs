@@ -62,14 +62,11 @@ impl TeamReconciler {
                 && pod.metadata.deletion_timestamp.is_none()
             {
                 let name = pod.name_any();
-                match pods.delete(&name, &DeleteParams::default()).await {
-                    Err(source) => {
-                        let error = CallError::of(format!("end pod {namespace}/{name}"), source);
-                        if !error.is_not_found() {
-                            return Err(error.into());
-                        }
-                    }
-                    Ok(_) => {}
+                let ended = pods.delete(&name, &DeleteParams::default()).await;
+                let ended =
+                    ended.map_err(|source| CallError::of(format!("end pod {namespace}/{name}"), source));
+                if let Some(error) = ended.err().filter(|error| !error.is_not_found()) {
+                    return Err(error.into());
                 }
             }
         }
@@ -107,7 +104,9 @@ async fn change(
     let name = object.name_any();
     let mut patch = patch.clone();
     // Fenced: what is written on it is what was seen.
-    patch["metadata"]["resourceVersion"] = json!(object.resource_version());
+    if let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("resourceVersion".to_owned(), json!(object.resource_version()));
+    }
     let params = PatchParams { field_manager: Some(SERVICE.to_owned()), ..PatchParams::default() };
     let patched = api(client, namespace, workload).patch(&name, &params, &Patch::Merge(&patch)).await;
     match patched {

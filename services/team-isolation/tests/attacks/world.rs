@@ -37,7 +37,7 @@ async fn make() {
     let plane = ControlPlane::shared().await.unwrap();
     plane.install(&mlp_crds::ours()).await.unwrap();
     let client = plane.client().await.unwrap();
-    kubectl(plane, &["apply", "--server-side", "-k", &repository("deploy/base/admission")]).await;
+    kubectl(plane, &["apply", "--server-side", "-k", &repository("deploy/admission")]).await;
     for object in surroundings() {
         apply(&client, &object).await;
     }

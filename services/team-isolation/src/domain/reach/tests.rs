@@ -169,7 +169,7 @@ fn left_out_types_mean_ingress_and_egress_only_with_rules() {
 #[test]
 fn a_pod_reaches_itself_and_an_outside_address_is_a_block() {
     let deny = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
-    assert!(judge(&cluster(&[deny.clone()]), &packet(web(), web(), 80)).arrives());
+    assert!(judge(&cluster(std::slice::from_ref(&deny)), &packet(web(), web(), 80)).arrives());
     let out = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}]});
     let to = |address: &str| {
         let packet = Packet { to: End::Address(address.parse().unwrap()), ..packet(client(), web(), 80) };
