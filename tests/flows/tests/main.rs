@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod isolation;
 mod onboarding;
 mod readme;
 mod steady;

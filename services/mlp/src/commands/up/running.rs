@@ -154,6 +154,7 @@ impl Running {
                 self.layout.data("cost-attribution").join("costs.db").display().to_string(),
             ),
             ("team-isolation", "MLP_NATS_OPERATOR_SEED", seed),
+            ("team-isolation", "MLP_AUDIT_LOG", self.layout.logs().join("audit.log").display().to_string()),
         ];
         Surroundings {
             environment: self.environment,
