@@ -190,9 +190,9 @@ pub(crate) struct Team {
     /// Call with the bearer token in this file instead of the administrator's.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
-    /// Output format.
-    #[arg(long = "format", global = true, value_enum, default_value_t)]
-    pub(crate) output: Output,
+    /// Output format; sarif for compliance only.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: TeamOutput,
     #[command(subcommand)]
     pub(crate) verb: TeamVerb,
 }
@@ -244,23 +244,20 @@ pub(crate) enum TeamVerb {
     Compliance {
         /// The team.
         team: String,
-        /// Output format.
-        #[arg(short, long, value_enum, default_value_t)]
-        output: ComplianceOutput,
     },
     /// Write a kubeconfig for a member of the team (embedded platform).
     Kubeconfig(MemberKubeconfig),
 }
 
-/// How `mlp team compliance` prints.
+/// How `mlp team` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ComplianceOutput {
-    /// A table for people.
+pub(crate) enum TeamOutput {
+    /// Tables for people.
     #[default]
     Text,
-    /// JSON for programs.
+    /// JSON for programs; fields are added, never changed.
     Json,
-    /// SARIF 2.1.0 for code hosts.
+    /// SARIF 2.1.0 for code hosts (compliance).
     Sarif,
 }
 

@@ -239,7 +239,7 @@ async fn the_commands_of_a_team_answer() -> Tested {
         "eve",
         "--as-group",
         "ml-engineers",
-        "--format",
+        "--output",
         "json",
     ]))?;
     let verbs = |resource: &str| {
@@ -257,7 +257,7 @@ async fn the_commands_of_a_team_answer() -> Tested {
         "eve",
         "--as-group",
         "ml-engineers",
-        "--format",
+        "--output",
         "json",
     ]))?;
     assert!(

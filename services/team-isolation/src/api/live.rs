@@ -7,6 +7,7 @@ use tonic::Status;
 
 use super::refused;
 use crate::domain::SERVICE;
+use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::{Key, Kind};
 use crate::domain::plan::Observed;
 
@@ -33,12 +34,23 @@ pub(super) async fn observed(client: &kube::Client, team: &str) -> Result<Observ
         let resource =
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, name), plural);
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        let selector = format!("{}={SERVICE},{}={team}", labels::MANAGED_BY, labels::TEAM);
+        // Credentials for the broker carry the service's label too; they are no part of the isolation.
+        let copies = if matches!(kind, Kind::ConfigMap | Kind::Secret) {
+            format!(",{COPIED}=true")
+        } else {
+            String::new()
+        };
+        let selector = format!("{}={SERVICE},{}={team}{copies}", labels::MANAGED_BY, labels::TEAM);
         let found = api.list(&ListParams::default().labels(&selector).limit(MOST)).await;
         for object in found.map_err(|error| refused("read the team's objects", &error))? {
             let name = object.metadata.name.clone().unwrap_or_default();
             let namespace = object.metadata.namespace.clone().unwrap_or_else(|| name.clone());
-            let value = serde_json::to_value(&object).unwrap_or_default();
+            let mut value = serde_json::to_value(&object).unwrap_or_default();
+            // Items of a list do not say what they are.
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("apiVersion".to_owned(), resource.api_version.clone().into());
+                fields.insert("kind".to_owned(), resource.kind.clone().into());
+            }
             if kind == Kind::ResourceQuota && value.pointer("/status/hard").is_some() {
                 observed.quota_in_force.insert(namespace.clone());
             }

@@ -45,6 +45,9 @@ use work::Works;
 /// How often a removal that is blocked counts again what blocks it. Workloads state no facts.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(5);
 
+/// How often a team whose host is another's looks whether it has been freed.
+const HOSTS_AGAIN: Duration = Duration::from_secs(30);
+
 /// The API server enforces a quota some milliseconds after it was written, some seconds in a burst of
 /// teams. Waiting for it is said only after this time: two writes less for every team.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -156,6 +159,22 @@ impl TeamReconciler {
         Ok(claims::obstacles(&claimant, &rivals, &existing))
     }
 
+    /// After how long the team is looked at again where no watch event says so before.
+    fn next_look(&self, team: &Team, outcome: &Outcome) -> Option<Duration> {
+        let name = team.name_any();
+        let blocked =
+            matches!(outcome, Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) | Outcome::Stopping(_));
+        let reasons = [
+            blocked.then_some(BLOCKED_AGAIN),
+            self.caches.around.signals.denials.due_in(&name).map(|due| due.max(LOOK_AGAIN)),
+            self.used.is_waiting(&name).then_some(USED_AGE),
+            self.caches.recent.is_lagging(&name).then_some(LOOK_AGAIN),
+            self.exemption_ends(team),
+            (!self.refused_hosts(team).is_empty()).then_some(HOSTS_AGAIN),
+        ];
+        reasons.into_iter().flatten().min()
+    }
+
     /// Hands recorded facts to the broker; done when it has acknowledged and they are trimmed.
     async fn publish(&self, team: &Team) -> Result<(), Error> {
         if team.status.as_ref().is_none_or(|status| status.outbox.pending.is_empty()) {
@@ -213,17 +232,10 @@ impl Reconciler<Team> for TeamReconciler {
         }
         let team = self.report(team, &outcome).await?;
         self.publish(&team).await?;
-        let denials = self.caches.around.signals.denials.due_in(&team.name_any());
-        match outcome {
-            Outcome::Removed => self.release(&team).await.map(|()| Next::Done),
-            Outcome::RemovalBlocked(_) | Outcome::LeftoverInUse(_) | Outcome::Stopping(_) => {
-                Ok(Next::After(BLOCKED_AGAIN))
-            }
-            _ if denials.is_some() => Ok(Next::After(denials.unwrap_or_default().max(LOOK_AGAIN))),
-            _ if self.used.is_waiting(&team.name_any()) => Ok(Next::After(USED_AGE)),
-            _ if self.caches.recent.is_lagging(&team.name_any()) => Ok(Next::After(LOOK_AGAIN)),
-            _ => Ok(Next::Done),
+        if matches!(outcome, Outcome::Removed) {
+            return self.release(&team).await.map(|()| Next::Done);
         }
+        Ok(self.next_look(&team, &outcome).map_or(Next::Done, Next::After))
     }
 
     async fn absent(&self, key: &mlp_reconcile::ObjectRef<Team>) -> Result<(), Error> {

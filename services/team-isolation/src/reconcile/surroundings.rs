@@ -1,6 +1,8 @@
 //! What a team's objects depend on beside its declaration, from watch caches: exemptions, originals of
 //! copies, hosts of other teams, and what was refused for want of quota.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use kube::{Api, ResourceExt};
@@ -115,6 +117,17 @@ impl TeamReconciler {
             recounts: self.recounts(observed).await?,
             originals: self.originals(team),
         })
+    }
+
+    /// After how long the first of the team's exemptions ends, and the namespace is to say so.
+    pub(super) fn exemption_ends(&self, team: &Team) -> Option<Duration> {
+        let exemptions = self.caches.around.exemptions.state();
+        let names = team.namespace_names();
+        let all = exemptions.iter().map(AsRef::as_ref);
+        let now = Timestamp::now();
+        let end = Exemptions::gather(&team.name_any(), &names, all, now).next_end()?;
+        // A moment later: then it has ended by everybody's clock.
+        Some(Duration::try_from(end.duration_since(now)).unwrap_or_default() + Duration::from_secs(1))
     }
 
     pub(super) fn originals(&self, team: &Team) -> Originals {

@@ -14,7 +14,7 @@ use mlp_proto::team::api::v1::team_service_client::TeamServiceClient;
 use serde::Serialize;
 use tonic::Status;
 
-use crate::cli::{ComplianceOutput, Global, Output, Team, TeamVerb};
+use crate::cli::{Global, Team, TeamOutput, TeamVerb};
 use crate::commands::events::body;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
@@ -53,13 +53,13 @@ pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
             let answer = client.plan_team(proto::PlanTeamRequest { name: team.clone(), spec: None }).await;
             said(flags.output, &answer.map_err(refused)?.into_inner(), print::plan)
         }
-        TeamVerb::Compliance { team, output } => {
+        TeamVerb::Compliance { team } => {
             let answer = client.get_compliance(proto::GetComplianceRequest { name: team.clone() }).await;
             let answer = answer.map_err(refused)?.into_inner();
-            match output {
-                ComplianceOutput::Text => println!("{}", print::compliance(&answer)),
-                ComplianceOutput::Json => json(&print::ComplianceJson::of(&answer))?,
-                ComplianceOutput::Sarif => json(&sarif::log(team, &answer))?,
+            match flags.output {
+                TeamOutput::Text => println!("{}", print::compliance(&answer)),
+                TeamOutput::Json => json(&print::ComplianceJson::of(&answer))?,
+                TeamOutput::Sarif => json(&sarif::log(team, &answer))?,
             }
             if answer.percent < 100 {
                 return Err(Failure::failed(format!(
@@ -100,15 +100,18 @@ fn connection(from: &str, to: &str, protocol: &str) -> Result<proto::ReachReques
     Ok(proto::ReachRequest { from: from.to_owned(), to, port, protocol: protocol.to_uppercase() })
 }
 
-fn said<T>(output: Output, answer: &T, print: impl Fn(&T) -> String) -> Outcome
+fn said<T>(output: TeamOutput, answer: &T, print: impl Fn(&T) -> String) -> Outcome
 where
     T: mlp_proto::Name + mlp_proto::Message,
 {
     match output {
-        Output::Text => println!("{}", print(answer)),
-        Output::Json => {
+        TeamOutput::Text => println!("{}", print(answer)),
+        TeamOutput::Json => {
             let message = body::read(&T::full_name(), &answer.encode_to_vec());
             json(&message.ok_or_else(|| Failure::failed("the answer is of a newer version than this mlp"))?)?;
+        }
+        TeamOutput::Sarif => {
+            return Err(Failure::usage("--output sarif is for `mlp team compliance`; write text or json"));
         }
     }
     Ok(())
