@@ -216,6 +216,12 @@ async fn routes(verdicts: &mut Verdicts) {
         let twin = annotated("nginx.ingress.kubernetes.io/rewrite-target");
         verdicts.row("N12", key, annotated(key), rule("ingress-annotation"), twin).await;
     }
+    let generous = annotated("nginx.ingress.kubernetes.io/limit-rps")
+        .with("/metadata/annotations/nginx.ingress.kubernetes.io~1limit-rps", json!("100000"));
+    let found = generous.send().await.body["metadata"]["annotations"].clone();
+    let limited = found["nginx.ingress.kubernetes.io/limit-rps"] == "20"
+        && found["nginx.ingress.kubernetes.io/proxy-body-size"] == "25m";
+    verdicts.note("N12", "limits of its own making", limited, found);
     let route = |parent: Value, host: &str| {
         let body = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "n"},
             "spec": {"parentRefs": [parent], "hostnames": [host], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}});

@@ -365,7 +365,8 @@ fn app() -> Value {
                 "admin": {"groups": ["app-admins"]}, "edit": {"groups": ["app-engineers"]}, "view": {"groups": ["app-viewers"]},
             },
             "policy": {"storageClasses": ["standard"], "priorityClasses": [{"name": "workload-high", "pods": 5}], "queues": ["app"]},
-            "ingress": {"hosts": ["app.example.com"], "gateways": ["ingress-nginx/shared"]},
+            "ingress": {"hosts": ["app.example.com"], "gateways": ["ingress-nginx/shared"],
+                "rateLimit": {"requestsPerSecond": 20, "connections": 10, "bodySize": "25m"}},
         },
     })
 }
