@@ -25,6 +25,10 @@ fn emitted(flow: &Flow) -> usize {
 
 /// Spans of this thread go to the exporter while the guard lives.
 fn exporting() -> (InMemorySpanExporter, DefaultGuard) {
+    // While there is one subscriber only, tracing asks the thread that meets a span first whether anybody
+    // listens, and remembers "nobody" when that is a thread of another test. With two it asks them all.
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
