@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::Api;
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
-use mlp_crds::Team;
+use mlp_crds::{IsolationExemption, Team};
 use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host, telemetry};
 use mlp_proto::team::api::v1::team_service_server::TeamServiceServer;
@@ -21,7 +21,7 @@ use crate::audit;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeTeam};
-use crate::reconcile::{AccountReconciler, Accounts, Signals, TeamReconciler, watches};
+use crate::reconcile::{AccountReconciler, Accounts, ExemptionReconciler, Signals, TeamReconciler, watches};
 
 /// How long closing the connection to the broker may take.
 const BUS_DRAIN: Duration = Duration::from_secs(3);
@@ -120,7 +120,11 @@ impl Leader {
             }
             Ok(())
         };
-        tokio::try_join!(control, health, provision, listen, listen_to_audit).map(|_| ())
+        let exemptions = async {
+            run_exemptions(&client, stop.clone()).await;
+            Ok(())
+        };
+        tokio::try_join!(control, health, provision, listen, listen_to_audit, exemptions).map(|_| ())
     }
 }
 
@@ -130,6 +134,14 @@ async fn run_accounts(client: &kube::Client, accounts: Accounts, options: Option
     let controller = Controller::new("team-accounts", all, watcher::Config::default(), options);
     let (controller, reconciler) = AccountReconciler::new(controller, client, accounts);
     controller.run(reconciler, stop).await;
+}
+
+/// Says of each exemption whether it is in force, until `stop`.
+async fn run_exemptions(client: &kube::Client, stop: CancellationToken) {
+    let all = Api::<IsolationExemption>::all(client.clone());
+    let options = Options { workers: 1, trigger: Trigger::SpecOrMetadata, ..Options::default() };
+    let controller = Controller::new("exemptions", all, watcher::Config::default(), options);
+    controller.run(ExemptionReconciler::new(client.clone()), stop).await;
 }
 
 /// Accounts on the broker, where the operator's seed is given.

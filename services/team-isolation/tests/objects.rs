@@ -3,12 +3,14 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use mlp_crds::Team;
 use mlp_team_isolation::domain::model::{self, Site};
 use mlp_team_isolation::domain::objects::{self, Surroundings};
+use mlp_team_isolation::domain::{exemption, tier};
 use serde_json::Value;
 
 fn rendered(team: &str) -> Result<String, serde_json::Error> {
@@ -32,4 +34,25 @@ fn the_seeds_teams_get_what_the_seed_promises() {
         let found = fs::read_to_string(&golden).unwrap_or_default();
         assert!(found == wanted, "{} differs; UPDATE_GOLDEN=1 accepts the change", golden.display());
     }
+}
+
+/// The rules that `deploy/admission` lets an exemption lift.
+fn lifted_by_policies() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/admission");
+    let mut rules = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for (before, _) in text.match_indices("' in variables.exempt").map(|(at, _)| text.split_at(at)) {
+            rules.extend(before.rsplit_once('\'').map(|(_, rule)| rule.to_owned()));
+        }
+    }
+    rules
+}
+
+#[test]
+fn what_an_exemption_can_lift_is_what_the_policies_let_it_lift() {
+    let tiered = tier::RULES.iter().map(|(rule, _)| (*rule).to_owned());
+    let wanted: BTreeSet<_> = lifted_by_policies().into_iter().chain(tiered).collect();
+    let known: BTreeSet<_> = exemption::LIFTABLE.iter().map(|rule| (*rule).to_owned()).collect();
+    assert_eq!(known, wanted);
 }

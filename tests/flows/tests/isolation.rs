@@ -65,6 +65,12 @@ async fn an_exemption_lifts_one_rule_until_its_end_and_no_longer() -> Tested {
     })
     .await?;
     dry_run(&client, "exempt-prod", &loose).await?;
+    let exemptions: Api<IsolationExemption> = Api::all(client.clone());
+    let stands = |exemption: &IsolationExemption, status: &str| {
+        says(&exemption.status.clone().unwrap_or_default().conditions, "Ready", status)
+    };
+    until(&exemptions, "exempt-tag", "the exemption says that it is in force", |it| stands(it, "True"))
+        .await?;
     let other = dry_run(&client, "exempt-prod", &pod("evil.example.com/x:1")).await.unwrap_err();
     assert!(other.contains("image-registry: "), "only the rule that is named: {other}");
     until(&namespaces, "exempt-prod", "the exemption has gone", |namespace| {
@@ -73,7 +79,9 @@ async fn an_exemption_lifts_one_rule_until_its_end_and_no_longer() -> Tested {
     .await?;
     let over = dry_run(&client, "exempt-prod", &loose).await.unwrap_err();
     assert!(over.contains("image-tag: "), "{over}");
-    remove(&Api::<IsolationExemption>::all(client.clone()), "exempt-tag").await?;
+    until(&exemptions, "exempt-tag", "the exemption says that it has ended", |it| stands(it, "False"))
+        .await?;
+    remove(&exemptions, "exempt-tag").await?;
     remove(&Api::<Team>::all(client), "exempt").await
 }
 
@@ -219,6 +227,16 @@ async fn hosts_are_one_teams_alone_and_a_lowered_quota_says_so() -> Tested {
     let namespace = Api::<Namespace>::all(client.clone()).get("second-prod").await?;
     let hosts = namespace.annotations().get("isolation.mlplatform.dev/hosts").cloned();
     assert_eq!(hosts.as_deref(), Some("second.example.com"));
+    let unknown = json!({"spec": {"policy": {"storageClasses": ["stndard"]}, "scheduling": {"nodePools": ["nowhere"]}}});
+    teams.patch("first", &PatchParams::default(), &Patch::Merge(&unknown)).await?;
+    until(&teams, "first", "a class and a pool that nothing has are named", |team| {
+        let conditions = team.status.clone().unwrap_or_default().conditions;
+        let found = conditions.into_iter().find(|one| one.type_ == "ReferencesFound");
+        found.is_some_and(|one| {
+            one.status == "False" && one.message.contains("stndard") && one.message.contains("nowhere")
+        })
+    })
+    .await?;
     let lower = json!({"spec": {"quota": {"objects": {"configmaps": 0}}}});
     teams.patch("first", &PatchParams::default(), &Patch::Merge(&lower)).await?;
     until(&teams, "first", "the quota is below its use", |team| {

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use mlp_crds::IsolationExemption;
+use mlp_crds::{IsolationExemption, IsolationExemptionSpec};
 
 /// Rules that can be lifted for a time. What guards the platform itself is not among them.
-pub const LIFTABLE: [&str; 38] = [
+pub const LIFTABLE: [&str; 48] = [
     "certificate-request",
     "data-source",
     "default-backend",
@@ -43,11 +43,21 @@ pub const LIFTABLE: [&str; 38] = [
     "read-only-root",
     "resources",
     "role-ref",
+    "role-rules",
+    "role-subject",
     "route-backend",
     "runtime-class",
     "schedule",
     "scheduler",
+    "service-type",
+    "snapshot-class",
+    "snapshot-content",
     "storage-class",
+    "token-secret",
+    "toleration",
+    "volume-attributes-class",
+    "volume-name",
+    "volume-type",
 ];
 
 /// The ends of a team's exemptions, by namespace and rule.
@@ -91,6 +101,64 @@ impl Exemptions {
     }
 }
 
+/// Whether an exemption is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It lifts its rules until this moment.
+    InForce(Timestamp),
+    /// Its end has passed.
+    Expired,
+    /// It names rules that nobody can lift.
+    NotLiftable(Vec<String>),
+    /// Its end is no moment.
+    NoMoment,
+}
+
+/// How an exemption stands now.
+pub fn standing(spec: &IsolationExemptionSpec, now: Timestamp) -> Standing {
+    let wrong: Vec<_> =
+        spec.rules.iter().filter(|rule| !LIFTABLE.contains(&rule.as_str())).cloned().collect();
+    match spec.expires.parse::<Timestamp>() {
+        Err(_) => Standing::NoMoment,
+        Ok(end) if end <= now => Standing::Expired,
+        Ok(_) if !wrong.is_empty() => Standing::NotLiftable(wrong),
+        Ok(end) => Standing::InForce(end),
+    }
+}
+
+impl Standing {
+    /// Whether all of its rules are lifted.
+    pub const fn holds(&self) -> bool {
+        matches!(self, Self::InForce(_))
+    }
+
+    /// CamelCase reason.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::InForce(_) => "InForce",
+            Self::Expired => "Expired",
+            Self::NotLiftable(_) => "RuleNotLiftable",
+            Self::NoMoment => "InvalidExpiry",
+        }
+    }
+
+    /// For people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::InForce(end) => format!("objects that are created before {end} are exempted"),
+            Self::Expired => "its end has passed; what was admitted under it stays".to_owned(),
+            Self::NotLiftable(rules) => format!(
+                "spec.rules: {} cannot be lifted; the others of the list are. Rules that can: {}",
+                rules.join(", "),
+                LIFTABLE.join(", ")
+            ),
+            Self::NoMoment => {
+                "spec.expires: write a moment in UTC, for example 2027-01-31T00:00:00Z".to_owned()
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -108,6 +176,16 @@ mod tests {
             },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn an_exemption_says_how_it_stands() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let of = |rule, expires| standing(&exemption("ml", &[], rule, expires).spec, now).reason();
+        assert_eq!(of("image-tag", "2026-02-01T00:00:00Z"), "InForce");
+        assert_eq!(of("image-tag", "2025-02-01T00:00:00Z"), "Expired");
+        assert_eq!(of("namespace-keys", "2026-02-01T00:00:00Z"), "RuleNotLiftable");
+        assert_eq!(of("image-tag", "2026-13-01T00:00:00Z"), "InvalidExpiry");
     }
 
     #[test]

@@ -9,11 +9,13 @@ mod apply;
 mod burst;
 mod demand;
 mod denials;
+mod exemptions;
 mod index;
 mod observe;
 mod offboard;
 mod recent;
 mod recount;
+mod references;
 mod remove;
 mod report;
 mod signals;
@@ -36,9 +38,11 @@ use crate::domain::{SERVICE, claims, model, objects, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
+pub use exemptions::ExemptionReconciler;
 pub use observe::{Caches, watches};
 use recent::{LOOK_AGAIN, Made, Waiting};
 use recount::Counted;
+use references::References;
 pub use signals::Signals;
 use work::Works;
 
@@ -71,6 +75,7 @@ pub struct TeamReconciler {
     /// When quotas at their limit were counted.
     counted: Counted,
     works: Works,
+    references: References,
     recorder: Recorder,
     site: Site,
 }
@@ -88,7 +93,7 @@ impl TeamReconciler {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
         let (made, waiting, used) = (Made::default(), Waiting::default(), Waiting::default());
-        let (counted, works) = (Counted::default(), Works::default());
+        let (counted, works, references) = (Counted::default(), Works::default(), References::default());
         Self {
             client,
             teams,
@@ -101,6 +106,7 @@ impl TeamReconciler {
             accounts,
             counted,
             works,
+            references,
             recorder,
             site,
         }
@@ -244,6 +250,7 @@ impl Reconciler<Team> for TeamReconciler {
         self.waiting.stops(&key.name);
         self.used.stops(&key.name);
         self.caches.around.signals.denials.forget(&key.name);
+        self.references.forget(&key.name);
         Ok(())
     }
 }

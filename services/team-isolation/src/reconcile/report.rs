@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use mlp_crds::team::{NamespaceStatus, OffboardingSpec, QuotaStatus, TeamStatus};
+use mlp_crds::team::{
+    NamespaceStatus, OffboardingSpec, OffboardingStatus, OffboardingStep, QuotaStatus, TeamStatus,
+};
 use mlp_crds::{Condition, Team};
 use mlp_model::{Class, Classified as _};
 use mlp_reconcile::conditions::{self, Finding, READY};
@@ -48,7 +50,7 @@ impl TeamReconciler {
         self.set_health(&team, &mut next, now);
         let mut news = self.news(&team, outcome, &mut next);
         let outcome = &self.step_out(&team, outcome, &mut next, &mut news, now);
-        for note in self.notes(&team, &in_force) {
+        for note in self.notes(&team, &in_force).await? {
             let known = conditions::find(&next.conditions, note.kind).is_some();
             let was_near = conditions::is_true(&next.conditions, notes::NEAR_LIMIT, None);
             if note.kind == notes::NEAR_LIMIT && note.holds && !was_near {
@@ -137,6 +139,12 @@ impl TeamReconciler {
         let pods = match outcome {
             Outcome::Stopping(pods) => *pods,
             Outcome::Retained(_) => 0,
+            Outcome::Removing(_) if known.step == OffboardingStep::Retained => {
+                let step = OffboardingStep::Purging;
+                next.offboarding = Some(OffboardingStatus { step, since: Some(now.to_string()), ..known });
+                news.facts.push(Happened::Offboarding);
+                return outcome.clone();
+            }
             outcome if outcome.is_ready() => {
                 if next.offboarding.take().is_some() {
                     news.facts.push(Happened::Offboarding);
@@ -180,16 +188,18 @@ impl TeamReconciler {
     }
 
     /// What the team should know beside whether it is isolated.
-    fn notes(&self, team: &Team, in_force: &InForce) -> Vec<Note> {
-        let Ok(declared) = model::declare(team, &self.site) else { return Vec::new() };
+    async fn notes(&self, team: &Team, in_force: &InForce) -> Result<Vec<Note>, Error> {
+        let Ok(declared) = model::declare(team, &self.site) else { return Ok(Vec::new()) };
         let quota = in_force.quota.clone().unwrap_or_default();
         let around = self.originals(team);
-        vec![
+        let missing = self.missing_references(&declared).await?;
+        Ok(vec![
+            notes::references(&missing),
             notes::hosts(&declared.ingress.hosts, &self.refused_hosts(team)),
             notes::copies(declared.copies.len(), &around.missing(&declared.copies)),
             notes::covers(&declared.quota, &quota),
             notes::near_limit(&quota),
-        ]
+        ])
     }
 
     /// The team's namespaces and quota as they are.

@@ -31,28 +31,6 @@ pub struct Access {
     #[x_kube(validation = Rule::new("self.all(account, has(account.name))")
         .message("access.serviceAccounts[].name is missing; name each account"))]
     pub service_accounts: Vec<ServiceAccountSpec>,
-    /// Who may open further namespaces of the team by themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub self_service: Option<SelfService>,
-}
-
-/// Namespaces that members open themselves, by gRPC or `mlp team namespace open`. They take their
-/// share from the team's quota, so opening one gives nobody more.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SelfService {
-    /// Members who hold one of these roles may do so.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 3))]
-    pub roles: Vec<Role>,
-    /// The most namespaces that the team may have in all. Default: 5.
-    #[serde(default = "five")]
-    #[schemars(range(min = 1, max = 20))]
-    pub max_namespaces: u32,
-}
-
-const fn five() -> u32 {
-    5
 }
 
 /// Groups and users, as the API server's authentication names them.

@@ -17,7 +17,7 @@ use kube::{CustomResource, KubeSchema};
 use mlp_model::{Environment, Outbox};
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, Members, Role, SelfService, ServiceAccountSpec};
+pub use access::{Access, Members, Role, ServiceAccountSpec};
 pub use contents::{Contact, CopiedKind, CopiedObject};
 pub use ingress::{IngressSpec, RateLimit};
 pub use limits::{ClaimLimits, ClaimSize, ContainerLimits, CpuMemory, LimitRangeSpec, PodLimits};
