@@ -87,12 +87,23 @@ impl Deployer {
         let is_first = |document: &&str| {
             ["CustomResourceDefinition", "Namespace"].iter().any(|kind| kind_of(document) == *kind)
         };
-        let (first, rest): (Vec<&str>, Vec<&str>) = manifests.split("\n---\n").partition(is_first);
+        let served = self.serves_defaults().await?;
+        let documents = manifests.split("\n---\n").filter(|document| served || !is_default(document));
+        let (first, rest): (Vec<&str>, Vec<&str>) = documents.partition(is_first);
         self.apply(&first.join("\n---\n"), "definitions and namespaces").await?;
         let mut wait = self.kubectl();
         wait.args(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
         run(wait, None, "waiting for the custom resource definitions").await?;
         self.apply(&rest.join("\n---\n"), "the environment's definitions").await.map(drop)
+    }
+
+    /// Whether the API server knows MutatingAdmissionPolicy v1, which came with Kubernetes 1.36. Before that
+    /// pods state their pools and tolerations themselves.
+    async fn serves_defaults(&self) -> Result<bool, Failure> {
+        let mut look = self.kubectl();
+        look.args(["get", "--raw", "/apis/admissionregistration.k8s.io/v1"]);
+        let served = run(look, None, "asking the API server what it serves").await?;
+        Ok(served.contains("mutatingadmissionpolicies"))
     }
 
     /// Gives the broker of a cluster its keys, where it has none yet.
@@ -175,6 +186,10 @@ pub(crate) fn without_workloads(manifests: &str) -> String {
     kept.join("\n---\n")
 }
 
+fn is_default(document: &str) -> bool {
+    kind_of(document).starts_with("MutatingAdmissionPolicy")
+}
+
 fn run_by_processes(document: &str) -> bool {
     let namespace = field(document, "  namespace:");
     namespace == broker_keys::NAMESPACE && RUN_BY_PROCESSES.contains(&kind_of(document))
@@ -192,6 +207,12 @@ fn field<'a>(document: &'a str, key: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn defaults_are_known_by_their_kind() {
+        assert!(is_default("apiVersion: x\nkind: MutatingAdmissionPolicyBinding\nmetadata:\n  name: y"));
+        assert!(!is_default("apiVersion: x\nkind: ValidatingAdmissionPolicy\nmetadata:\n  name: y"));
+    }
 
     #[test]
     fn only_the_platforms_own_workloads_are_left_out() {
