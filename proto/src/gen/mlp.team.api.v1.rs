@@ -1059,8 +1059,8 @@ pub mod team_service_client {
                 .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "CanI"));
             self.inner.unary(req, path, codec).await
         }
-        /// Whether a connection gets through the network policies, and by which rule. Members of either end's team
-        /// may call it.
+        /// Whether a connection gets through the network policies, and by which rule. Whoever may list network
+        /// policies at both ends may call it.
         pub async fn reach(
             &mut self,
             request: impl tonic::IntoRequest<super::ReachRequest>,
@@ -1199,8 +1199,8 @@ pub mod team_service_server {
             &self,
             request: tonic::Request<super::CanIRequest>,
         ) -> std::result::Result<tonic::Response<super::CanIResponse>, tonic::Status>;
-        /// Whether a connection gets through the network policies, and by which rule. Members of either end's team
-        /// may call it.
+        /// Whether a connection gets through the network policies, and by which rule. Whoever may list network
+        /// policies at both ends may call it.
         async fn reach(
             &self,
             request: tonic::Request<super::ReachRequest>,

@@ -8,6 +8,7 @@ use tonic::Status;
 use super::refused;
 use crate::domain::SERVICE;
 use crate::domain::objects::copies::COPIED;
+use crate::domain::objects::quota::NAME;
 use crate::domain::objects::{Key, Kind};
 use crate::domain::plan::Observed;
 
@@ -51,7 +52,7 @@ pub(super) async fn observed(client: &kube::Client, team: &str) -> Result<Observ
                 fields.insert("apiVersion".to_owned(), resource.api_version.clone().into());
                 fields.insert("kind".to_owned(), resource.kind.clone().into());
             }
-            if kind == Kind::ResourceQuota && value.pointer("/status/hard").is_some() {
+            if kind == Kind::ResourceQuota && name == NAME && value.pointer("/status/hard").is_some() {
                 observed.quota_in_force.insert(namespace.clone());
             }
             observed.live.insert(Key { kind, namespace, name }, value);

@@ -30,7 +30,10 @@ pub(super) async fn team_for_member<T>(
     let found = Api::<Team>::all(client.clone()).get_opt(name).await;
     let found = found.map_err(|error| refused("read the team", &error))?;
     // Whoever may not read it learns nothing, not even whether there is one.
-    let namespaces = found.as_ref().map(Team::namespace_names).unwrap_or_default();
+    // Those that it holds: a declaration may name another's.
+    let status = found.as_ref().and_then(|team| team.status.as_ref());
+    let namespaces: Vec<_> =
+        status.iter().flat_map(|status| &status.namespaces).map(|it| it.name.clone()).collect();
     let mut verdict =
         authorizer.check(request, &Access::new("get", "mlplatform.dev", "teams").named(name)).await;
     for namespace in namespaces {

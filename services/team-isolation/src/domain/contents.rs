@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Kinds that block a removal, in the order in which a message names them: (kind, plural, group).
-pub const BLOCKING: [Blocking; 10] = [
+pub const BLOCKING: [Blocking; 11] = [
     Blocking { kind: "Application", plural: "applications", group: "argoproj.io", version: "v1alpha1" },
     Blocking { kind: "Database", plural: "databases", group: "mlplatform.dev", version: "v1alpha1" },
     Blocking { kind: "Cache", plural: "caches", group: "mlplatform.dev", version: "v1alpha1" },
@@ -15,6 +15,12 @@ pub const BLOCKING: [Blocking; 10] = [
     Blocking { kind: "Job", plural: "jobs", group: "batch", version: "v1" },
     Blocking { kind: "Pod", plural: "pods", group: "", version: "v1" },
     Blocking { kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", group: "", version: "v1" },
+    Blocking {
+        kind: "VolumeSnapshot",
+        plural: "volumesnapshots",
+        group: "snapshot.storage.k8s.io",
+        version: "v1",
+    },
 ];
 
 /// A kind whose objects are work or data.

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use mlp_crds::{IsolationExemption, IsolationExemptionSpec};
 
 /// Rules that can be lifted for a time. What guards the platform itself is not among them.
-pub const LIFTABLE: [&str; 48] = [
+pub const LIFTABLE: [&str; 50] = [
+    "certificate-authority",
     "certificate-request",
     "data-source",
     "default-backend",
@@ -30,6 +31,7 @@ pub const LIFTABLE: [&str; 48] = [
     "image-tag",
     "ingress-annotation",
     "ingress-class",
+    "ingress-text",
     "job-history",
     "job-ttl",
     "node-name",

@@ -29,15 +29,17 @@ pub struct Refused {
 
 /// The hosts of `team` that belong to others.
 pub fn refused(team: &HostClaim, others: &[HostClaim]) -> Vec<Refused> {
-    let rivals =
-        || others.iter().filter(|other| other.claimant.uid != team.claimant.uid && !other.claimant.leaving);
+    let rivals = || others.iter().filter(|other| other.claimant.uid != team.claimant.uid);
     let of = |host: &String| {
         let holder = rivals().find_map(|other| Some((other, overlapping(host, &other.held)?)));
         let elder = || {
             let older = |other: &&HostClaim| {
                 (&other.claimant.created, &other.claimant.uid) < (&team.claimant.created, &team.claimant.uid)
             };
-            rivals().filter(older).find_map(|other| Some((other, overlapping(host, &other.wanted)?)))
+            rivals()
+                .filter(|other| !other.claimant.leaving)
+                .filter(older)
+                .find_map(|other| Some((other, overlapping(host, &other.wanted)?)))
         };
         let holds_itself = overlapping(host, &team.held).is_some();
         let (other, theirs) = holder.or_else(|| if holds_itself { None } else { elder() })?;

@@ -82,9 +82,11 @@ pub fn split(key: &str, total: Quantity, parts: &[Part]) -> Vec<Quantity> {
         if target <= promised {
             return target;
         }
-        let given = (target - promised).min(free.max(0)) / step * step;
-        free -= given;
-        promised + given
+        // Whole steps where it can be, and the last bit as well where that reaches the target.
+        let most = (promised + free.max(0)).min(target);
+        let next = if most == target { most } else { (most / step * step).max(promised) };
+        free -= next - promised;
+        next
     });
     next.map(|nano| total.with_nano(nano)).collect()
 }

@@ -1,7 +1,7 @@
 //! How far a team is on its way out, and how its work is stopped and resumed.
 
 use jiff::{SignedDuration, Timestamp};
-use mlp_crds::team::{OffboardingStatus, OffboardingStep};
+use mlp_crds::team::{OffboardingPhase, OffboardingStatus, OffboardingStep};
 use serde_json::{Value, json};
 
 /// What a workload was before it was stopped, written on the workload.
@@ -105,21 +105,35 @@ pub fn advance(
         Seen { cut: true, .. } => OffboardingStep::RightsCut,
         Seen { cut: false, .. } => OffboardingStep::Active,
     };
-    if step <= known.step {
+    if step < known.step {
         return known.clone();
     }
-    let end =
-        now.checked_add(SignedDuration::from_hours(i64::from(retention_hours))).unwrap_or(Timestamp::MAX);
-    OffboardingStatus {
-        step,
-        since: Some(now.to_string()),
-        retained_until: (step == OffboardingStep::Retained).then(|| end.to_string()),
+    if step > known.step {
+        let retained_until =
+            (step == OffboardingStep::Retained).then(|| until(now, retention_hours).to_string());
+        return OffboardingStatus { step, since: Some(now.to_string()), retained_until };
+    }
+    // A retention that was made longer meanwhile holds; one that was made shorter takes back no promise.
+    let since = known.since.as_ref().and_then(|since| since.parse().ok());
+    let promised = known.retained_until.as_ref().and_then(|end| end.parse::<Timestamp>().ok());
+    let longer = since.map(|since| until(since, retention_hours));
+    match longer.filter(|end| promised.is_some_and(|old| *end > old)) {
+        Some(end) => OffboardingStatus { retained_until: Some(end.to_string()), ..known.clone() },
+        None => known.clone(),
     }
 }
 
-/// Whether data may go: work has stopped and the retention is over.
-pub fn may_purge(status: Option<&OffboardingStatus>, now: Timestamp) -> bool {
+fn until(since: Timestamp, hours: u32) -> Timestamp {
+    since.checked_add(SignedDuration::from_hours(i64::from(hours))).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether data may go: the team is suspended, work has stopped, and the retention is over. An undo that
+/// is asked for holds it up, until the purge has begun.
+pub fn may_purge(phase: OffboardingPhase, status: Option<&OffboardingStatus>, now: Timestamp) -> bool {
     let Some(status) = status else { return false };
+    if status.step != OffboardingStep::Purging && phase != OffboardingPhase::Suspended {
+        return false;
+    }
     let over = status
         .retained_until
         .as_ref()
@@ -194,9 +208,17 @@ mod tests {
         let kept = advance(&begun, Seen { cut: true, pods: 0 }, 24, now);
         assert_eq!(kept.retained_until.as_deref(), Some("2026-01-02T00:00:00Z"));
         assert_eq!(advance(&kept, Seen { cut: true, pods: 1 }, 24, now), kept);
-        assert!(
-            !may_purge(Some(&kept), now) && may_purge(Some(&kept), "2026-01-02T00:00:00Z".parse().unwrap())
+        let later: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+        let suspended = OffboardingPhase::Suspended;
+        assert!(!may_purge(suspended, Some(&kept), now) && may_purge(suspended, Some(&kept), later));
+        assert!(!may_purge(OffboardingPhase::Active, Some(&kept), later), "an undo is asked for");
+        assert!(!may_purge(suspended, Some(&begun), Timestamp::MAX) && !may_purge(suspended, None, now));
+        let longer = advance(&kept, Seen { cut: true, pods: 0 }, 48, later);
+        assert_eq!(longer.retained_until.as_deref(), Some("2026-01-03T00:00:00Z"));
+        assert_eq!(
+            advance(&kept, Seen { cut: true, pods: 0 }, 1, later),
+            kept,
+            "never earlier than promised"
         );
-        assert!(!may_purge(Some(&begun), Timestamp::MAX) && !may_purge(None, now));
     }
 }

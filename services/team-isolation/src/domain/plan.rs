@@ -130,7 +130,9 @@ pub fn plan(desired: Vec<Object>, observed: &Observed) -> Plan {
         }
         let fresh_namespace = key.kind == Kind::Namespace && maybe_live.is_none();
         let action = if fresh_namespace { Action::Create(object) } else { Action::Apply(object) };
-        steps.push(Step { stage: stage_of(key.kind), action });
+        let surplus =
+            key.kind == Kind::RoleBinding && maybe_live.is_some_and(|live| has_more_subjects(live, &action));
+        steps.push(Step { stage: if surplus { Stage::CutRights } else { stage_of(key.kind) }, action });
     }
     for key in observed.live.keys().filter(|key| key.kind != Kind::Namespace && !wanted.contains(key)) {
         let stage = if key.kind == Kind::RoleBinding { Stage::CutRights } else { Stage::Sweep };
@@ -138,6 +140,15 @@ pub fn plan(desired: Vec<Object>, observed: &Observed) -> Plan {
     }
     steps.sort_by_key(|step| (step.stage, step.key()));
     Plan { steps, waits }
+}
+
+/// Whether somebody holds a right who should not any more: that is taken away before anything else.
+fn has_more_subjects(live: &Value, action: &Action) -> bool {
+    let (Action::Create(object) | Action::Apply(object)) = action else { return false };
+    let subjects =
+        |value: &Value| value.get("subjects").and_then(Value::as_array).cloned().unwrap_or_default();
+    let wanted = subjects(&object.json());
+    subjects(live).iter().any(|held| !wanted.iter().any(|subject| covers(held, subject)))
 }
 
 const fn stage_of(kind: Kind) -> Stage {

@@ -129,13 +129,12 @@ impl fmt::Display for Quantity {
         let units = self.nano / NANO;
         let whole = self.nano % NANO == 0;
         if self.binary && whole && units >= 1024 {
-            let best = BINARY.iter().find(|(_, factor)| units % factor == 0);
-            return match best {
-                Some((suffix, factor)) => write!(formatter, "{}{suffix}", units / factor),
-                None => write!(formatter, "{units}"),
-            };
+            if let Some((suffix, factor)) = BINARY.iter().find(|(_, factor)| units % factor == 0) {
+                return write!(formatter, "{}{suffix}", units / factor);
+            }
         }
-        let decimal = DECIMAL.iter().filter(|_| !(self.binary && whole));
+        // An amount that no binary suffix divides is stored in decimal form, whatever family it came from.
+        let decimal = DECIMAL.iter().filter(|_| !(self.binary && whole && units < 1024));
         match decimal.into_iter().find(|(_, nano)| self.nano % nano == 0) {
             Some((suffix, nano)) => write!(formatter, "{}{suffix}", self.nano / nano),
             None => write!(formatter, "{units}"),

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
+use mlp_model::labels;
 use mlp_reconcile::Error as CallError;
 use mlp_reconcile::controller::Object as Kubernetes;
 use serde_json::{Value, json};
@@ -158,7 +159,8 @@ async fn write<K: Kubernetes>(
         let params = PostParams { field_manager: Some(SERVICE.to_owned()), ..PostParams::default() };
         let action = || format!("create {key}");
         match api.create(&params, desired).await.map_err(|source| CallError::of(action(), source)) {
-            Err(error) if error.is_conflict() => {}
+            // A copy never takes the place of what the team has of the same name.
+            Err(error) if error.is_conflict() && (!is_copy(key) || is_ours(api, key).await?) => {}
             Err(error) => return Err(error),
             Ok(created) => {
                 return serde_json::to_value(created)
@@ -174,6 +176,17 @@ async fn write<K: Kubernetes>(
         (_, seen) => seen.map(str::to_owned),
     };
     send(api, key, desired, live, version).await
+}
+
+const fn is_copy(key: &Key) -> bool {
+    matches!(key.kind, Kind::ConfigMap | Kind::Secret)
+}
+
+async fn is_ours<K: Kubernetes>(api: &Api<K>, key: &Key) -> Result<bool, CallError> {
+    let found = api.get_metadata_opt(&key.name).await;
+    let found = found.map_err(|source| CallError::of(format!("look at {key}"), source))?;
+    let written = found.and_then(|live| live.metadata.labels).unwrap_or_default();
+    Ok(written.get(labels::MANAGED_BY).is_some_and(|manager| manager == SERVICE))
 }
 
 /// Makes what a create stated a matter of apply. A create is noted as an Update of its manager, and

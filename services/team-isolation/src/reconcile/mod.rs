@@ -123,7 +123,7 @@ impl TeamReconciler {
             return Ok(Outcome::Obstructed(obstacles));
         }
         let observed = self.observed(team);
-        let leaving = self.leftovers(team, &declared.namespace_names());
+        let leaving = self.leftovers(team, &declared.namespace_names()).await?;
         let around = self.surroundings(team, &declared, &observed, &leaving).await?;
         let plan = plan::plan(objects::of(&declared, &around), &observed);
         if !plan.steps.is_empty() {
@@ -176,6 +176,9 @@ impl TeamReconciler {
             self.used.is_waiting(&name).then_some(USED_AGE),
             self.caches.recent.is_lagging(&name).then_some(LOOK_AGAIN),
             self.exemption_ends(team),
+            // A Team that is deleted and kept goes when its retention is over.
+            (team.metadata.deletion_timestamp.is_some() && matches!(outcome, Outcome::Retained(_)))
+                .then_some(BLOCKED_AGAIN),
             (!self.refused_hosts(team).is_empty()).then_some(HOSTS_AGAIN),
         ];
         reasons.into_iter().flatten().min()
@@ -251,6 +254,7 @@ impl Reconciler<Team> for TeamReconciler {
         self.used.stops(&key.name);
         self.caches.around.signals.denials.forget(&key.name);
         self.references.forget(&key.name);
+        drop(self.works.take(&key.name));
         Ok(())
     }
 }

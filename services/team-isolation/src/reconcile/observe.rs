@@ -222,7 +222,8 @@ impl TeamReconciler {
         let mut live =
             keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
         self.caches.recent.overlay(&name, &mut live);
-        let quotas = live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota);
+        let quotas =
+            live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota && key.name == quota::NAME);
         let in_force = quotas.filter_map(|(key, value)| {
             let live: ResourceQuota = serde_json::from_value(value.clone()).ok()?;
             quota::in_force(&live).then(|| key.namespace.clone())

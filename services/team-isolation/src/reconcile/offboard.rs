@@ -15,7 +15,7 @@ use crate::domain::SERVICE;
 use crate::domain::offboarding::{self, Workload};
 use crate::error::Error;
 
-/// Objects of one kind in a namespace that are handled in one look; the rest come with the next.
+/// Objects that are listed at once.
 const BATCH: u32 = 200;
 
 impl TeamReconciler {
@@ -87,11 +87,20 @@ fn api(client: &Client, namespace: &str, workload: &Workload) -> Api<DynamicObje
     )
 }
 
+/// All objects of a kind, page by page.
 async fn list(client: &Client, namespace: &str, workload: &Workload) -> Result<Vec<DynamicObject>, Error> {
-    let listed = api(client, namespace, workload).list(&ListParams::default().limit(BATCH)).await;
-    Ok(listed
-        .map_err(|source| CallError::of(format!("list the {} of {namespace}", workload.plural), source))?
-        .items)
+    let api = api(client, namespace, workload);
+    let action = || format!("list the {} of {namespace}", workload.plural);
+    let mut all = Vec::new();
+    let mut page = ListParams::default().limit(BATCH);
+    loop {
+        let listed = api.list(&page).await.map_err(|source| CallError::of(action(), source))?;
+        all.extend(listed.items);
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = ListParams::default().limit(BATCH).continue_token(&token),
+            None => return Ok(all),
+        }
+    }
 }
 
 async fn change(

@@ -37,10 +37,9 @@ impl TeamReconciler {
                 Some(name) => Err(Error::NamespaceAppeared(name)),
             };
         }
-        if offboarding::may_purge(
-            team.status.as_ref().and_then(|status| status.offboarding.as_ref()),
-            Timestamp::now(),
-        ) {
+        let phase = team.spec.offboarding.as_ref().map(|spec| spec.phase).unwrap_or_default();
+        let reached = team.status.as_ref().and_then(|status| status.offboarding.as_ref());
+        if offboarding::may_purge(phase, reached, Timestamp::now()) {
             self.purge(&namespaces).await?;
             return Ok(Outcome::Removing(self.held_up(namespaces)));
         }
@@ -51,7 +50,11 @@ impl TeamReconciler {
                     reason = maintained.reason(),
                     "isolation maintained while removal is blocked"
                 );
-                Ok(Outcome::RemovalBlocked(contents))
+                match maintained {
+                    // The way out goes on, and ends in the removal when the retention is over.
+                    Outcome::Stopping(_) | Outcome::Retained(_) => Ok(maintained),
+                    _ => Ok(Outcome::RemovalBlocked(contents)),
+                }
             }
             None => Ok(Outcome::Removing(self.held_up(namespaces))),
         }
@@ -70,11 +73,18 @@ impl TeamReconciler {
         namespaces.into_iter().map(|name| said(&name).unwrap_or(name)).collect()
     }
 
-    /// Namespaces of the team that its declaration no longer names.
-    pub(super) fn leftovers(&self, team: &Team, declared: &[String]) -> Vec<String> {
-        let mut labelled = self.labelled_namespaces(&team.name_any());
-        labelled.retain(|name| !declared.contains(name));
-        labelled
+    /// Namespaces of the team, verifiably, that its declaration no longer names and that still stand. One that
+    /// is on its way out takes nothing more.
+    pub(super) async fn leftovers(&self, team: &Team, declared: &[String]) -> Result<Vec<String>, Error> {
+        let labelled = self.labelled_namespaces(&team.name_any());
+        if labelled.iter().all(|name| declared.contains(name)) {
+            return Ok(Vec::new());
+        }
+        let owned = self.own_namespaces(team).await?.into_iter();
+        let standing = |name: &String| {
+            self.namespace(name).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_none())
+        };
+        Ok(owned.filter(|name| !declared.contains(name) && standing(name)).collect())
     }
 
     /// Removes leftover namespaces that are empty; the team is isolated either way.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::work::Work;
 use super::{TeamReconciler, USED_AGE};
 use crate::domain::notes::{self, Note};
-use crate::domain::objects::quota::NAME;
+use crate::domain::objects::quota::{NAME, RECOUNT};
 use crate::domain::objects::{Key, Kind};
 use crate::domain::outcome::{self, Happened, InForce, Outcome, Said};
 use crate::domain::plan::Observed;
@@ -45,11 +45,11 @@ impl TeamReconciler {
         next.observed_generation = Some(generation);
         next.quota = in_force.quota.clone();
         next.namespaces = in_force.namespaces.clone();
-        let ready = Finding::new(READY, outcome.is_ready(), outcome.reason(), outcome.message());
-        conditions::set(&mut next.conditions, ready, Some(generation), now);
         self.set_health(&team, &mut next, now);
         let mut news = self.news(&team, outcome, &mut next);
         let outcome = &self.step_out(&team, outcome, &mut next, &mut news, now);
+        let ready = Finding::new(READY, outcome.is_ready(), outcome.reason(), outcome.message());
+        conditions::set(&mut next.conditions, ready, Some(generation), now);
         for note in self.notes(&team, &in_force).await? {
             let known = conditions::find(&next.conditions, note.kind).is_some();
             let was_near = conditions::is_true(&next.conditions, notes::NEAR_LIMIT, None);
@@ -211,6 +211,12 @@ impl TeamReconciler {
             let had = recorded.map(|namespace| NamespaceStatus { ready: false, ..namespace });
             return InForce { namespaces: had.collect(), quota: None };
         }
+        if matches!(outcome, Outcome::Obstructed(_) | Outcome::Invalid(_)) {
+            // Whose the namespaces are was not found out: what is recorded stays, and a label proves nothing.
+            let quota = team.status.as_ref().and_then(|status| status.quota.clone());
+            let had = recorded.map(|namespace| NamespaceStatus { ready: false, ..namespace });
+            return InForce { namespaces: had.collect(), quota };
+        }
         let live = observed.live.iter().filter(|(key, _)| key.kind == Kind::Namespace);
         let namespaces = live.map(|(key, value)| NamespaceStatus {
             name: key.name.clone(),
@@ -262,7 +268,7 @@ fn total(observed: &Observed, wanted: impl Fn(&Key) -> bool) -> Option<QuotaStat
     let quotas: Vec<_> = parts.filter(|(key, _)| wanted(key)).collect();
     let sum = |path: &str| {
         let maps = quotas.iter().filter_map(|(_, value)| value.pointer(path)?.as_object());
-        let pairs = maps.flatten().filter(|(key, _)| *key != "resourcequotas");
+        let pairs = maps.flatten().filter(|(key, _)| !["resourcequotas", RECOUNT].contains(&key.as_str()));
         outcome::total_quota(pairs.filter_map(|(key, amount)| Some((key.as_str(), amount.as_str()?))))
     };
     let quota = QuotaStatus { hard: sum("/status/hard"), used: sum("/status/used") };

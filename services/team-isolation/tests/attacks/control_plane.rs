@@ -85,7 +85,7 @@ async fn counts(verdicts: &mut Verdicts) {
 async fn jobs(verdicts: &mut Verdicts) {
     let rule = |rule| By::Policy("mlp-workloads", rule);
     let cron = || Call::create(Persona::AppEdit, &of("batch/v1", HOME, "cronjobs"), cron_job("c"));
-    for schedule in ["* * * * *", "*/1 * * * *"] {
+    for schedule in ["* * * * *", "*/1 * * * *", "0-59 * * * *", "*/01 * * * *", "*,1 * * * *", "@every 1s"] {
         verdicts
             .row("C4", schedule, cron().with("/spec/schedule", json!(schedule)), rule("schedule"), cron())
             .await;

@@ -186,6 +186,15 @@ async fn images_and_volumes(verdicts: &mut Verdicts) {
         let attack = twin().with("/spec/containers/0/imagePullPolicy", json!(policy));
         verdicts.row("W10", policy, attack, By::Policy("mlp-pods", "image-pull-always"), twin()).await;
     }
+    let mounted = |policy: &str| {
+        let image = json!({"reference": "registry.k8s.io/pause:3.10", "pullPolicy": policy});
+        create(pod("w")).with("/spec/volumes", json!([{"name": "i", "image": image}]))
+    };
+    let by = By::Policy("mlp-pods", "image-pull-always");
+    let answer = mounted("Always").send().await;
+    if answer.is_admitted() {
+        verdicts.refused("W10", "a cached image as a volume", mounted("Never"), by).await;
+    }
     let mut init = pod("w");
     set(&mut init, "/spec/initContainers", json!([container("first")]));
     let mut unpulled = init.clone();

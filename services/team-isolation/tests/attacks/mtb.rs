@@ -225,7 +225,7 @@ async fn quotas(verdicts: &mut Verdicts) {
     }
     for (key, cpu) in [("requests.cpu", "4")] {
         let attack = Call::create(Persona::AppEdit, &core(HOME, "pods"), pod("m"));
-        let containers: Vec<_> = (0..6).map(|number| {
+        let containers = (0..6).map(|number| {
             let mut one = container(&format!("c{number}"));
             one["resources"] =
                 json!({"requests": {"cpu": cpu, "memory": "64Mi"}, "limits": {"cpu": cpu, "memory": "64Mi"}});

@@ -157,8 +157,9 @@ async fn services(verdicts: &mut Verdicts) {
     verdicts.refused("N9", "a chosen address", address, rule("service-type")).await;
     let named = |name: &str| {
         let body = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "n"}, "spec": {"type": "ExternalName", "externalName": name}});
-        Call::create(Persona::AppEdit, &core(HOME, "services"), body)
+        Call::create(Persona::MlAdmin, &core(ML, "services"), body)
     };
+    // Only a team that is granted the type has any; and even then no name of the cluster.
     let public = || named("api.example.org");
     for name in [
         "db.ml-prod.svc.cluster.local",
@@ -173,7 +174,7 @@ async fn services(verdicts: &mut Verdicts) {
     }
     let change = json!({"spec": {"type": "ExternalName", "externalName": "db.ml-prod.svc.cluster.local"}});
     verdicts
-        .refused("N10", "by an update", Call::patch(Persona::AppEdit, &path, change), rule("external-name"))
+        .refused("N10", "by an update", Call::patch(Persona::AppEdit, &path, change), rule("service-type"))
         .await;
 }
 
@@ -204,6 +205,12 @@ async fn routes(verdicts: &mut Verdicts) {
             twin(),
         )
         .await;
+    let by_annotation = twin()
+        .with("/spec/ingressClassName", Value::Null)
+        .with("/metadata/annotations", json!({"kubernetes.io/ingress.class": "internal"}));
+    verdicts.row("N11", "another class by annotation", by_annotation, rule("ingress-class"), twin()).await;
+    let text = twin().with("/spec/rules/0/http/paths/0/path", json!("/x;proxy_pass"));
+    verdicts.row("N12", "configuration in a path", text, rule("ingress-text"), twin()).await;
     let annotated = |key: &str| twin().with("/metadata/annotations", json!({key: "x"}));
     for key in [
         "nginx.ingress.kubernetes.io/configuration-snippet",
@@ -253,6 +260,8 @@ async fn routes(verdicts: &mut Verdicts) {
         .row("N14", "a certificate for another's host", certificate("ml.example.com"), rule("host"), twin())
         .await;
     verdicts.row("N14", "for every host", certificate("*.app.example.com"), rule("host"), twin()).await;
+    let authority = twin().with("/spec/isCA", json!(true));
+    verdicts.row("N14", "an authority of its own", authority, rule("certificate-authority"), twin()).await;
     let common = twin().with("/spec/commonName", json!("ml.example.com"));
     verdicts.row("N14", "by its common name", common, rule("host"), twin()).await;
 }

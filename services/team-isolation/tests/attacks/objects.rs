@@ -125,7 +125,8 @@ pub(crate) fn job(name: &str) -> Value {
 pub(crate) fn cron_job(name: &str) -> Value {
     json!({
         "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name},
-        "spec": {"schedule": "*/15 * * * *", "jobTemplate": {"spec": job("x")["spec"]}},
+        "spec": {"schedule": "*/15 * * * *", "jobTemplate": {
+            "metadata": {"labels": {"kueue.x-k8s.io/queue-name": "app"}}, "spec": job("x")["spec"]}},
     })
 }
 

@@ -160,6 +160,10 @@ async fn identities(verdicts: &mut Verdicts) {
             of_account(HOME, "app-team"),
         )
         .await;
+    let mut lasting = of_account(HOME, "app-team");
+    lasting = lasting.with("/spec/expirationSeconds", json!(315_360_000));
+    let by = By::Policy("mlp-rbac", "token-lifetime");
+    verdicts.row("R5", "a token of ten years", lasting, by, of_account(HOME, "app-team")).await;
     let create = |kind: &str| {
         let mut body = secret("r");
         set(&mut body, "/type", json!(kind));

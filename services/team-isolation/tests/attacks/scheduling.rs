@@ -244,6 +244,15 @@ async fn devices(verdicts: &mut Verdicts) {
         app().with("/spec/containers/0/envFrom", json!([{"prefix": prefix, "configMapRef": {"name": "x"}}]))
     };
     verdicts.row("S10", "by a prefix", from("NVIDIA_"), seen, from("APP_")).await;
+    let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "registry.k8s.io/pause:3.10", "imagePullPolicy": "Always",
+        "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}],
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}});
+    let path = format!("{}/s-unbound/ephemeralcontainers", core(HOME, "pods"));
+    verdicts
+        .refused("S10", "by an ephemeral container", Call::patch(Persona::AppEdit, &path, debug), seen)
+        .await;
+    let legacy = env("CUDA_VERSION", "11.0");
+    verdicts.row("S10", "as an old CUDA image", legacy, seen, env("OTHER", "11.0")).await;
     let data = |key: &str| {
         Call::create(
             Persona::AppEdit,
@@ -375,6 +384,19 @@ async fn workloads(verdicts: &mut Verdicts) {
             call.with("/metadata/labels", json!({"kueue.x-k8s.io/queue-name": queue}))
         }
     };
+    let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "mine", "uid": "00000000-0000-0000-0000-000000000000"}]);
+    let forged = queued("").with("/metadata/ownerReferences", owner);
+    verdicts
+        .row("S18", "an owner of its own making", forged, By::Policy("mlp-workloads", "queue"), queued("app"))
+        .await;
+    let scheduled = |labels: Value| {
+        let call =
+            Call::create(Persona::AppEdit, &of("batch/v1", HOME, "cronjobs"), crate::objects::cron_job("s"));
+        call.with("/spec/jobTemplate/metadata/labels", labels)
+    };
+    let by = By::Policy("mlp-workloads", "queue");
+    let twin = scheduled(json!({"kueue.x-k8s.io/queue-name": "app"}));
+    verdicts.row("S18", "by a schedule", scheduled(json!({})), by, twin).await;
     verdicts
         .row(
             "S18",

@@ -87,6 +87,9 @@ async fn storage() {
             twin(),
         )
         .await;
+    let overruled =
+        with("/metadata/annotations", json!({"volume.beta.kubernetes.io/storage-class": "premium"}));
+    verdicts.row("V5", "a class by annotation", overruled, rule("storage-class"), twin()).await;
     let class = |policy: &str| {
         let body = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "v"},
             "provisioner": "example.com/x", "reclaimPolicy": policy});

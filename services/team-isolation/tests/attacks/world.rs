@@ -384,7 +384,7 @@ fn ml() -> Value {
             },
             "access": {"admin": {"groups": ["ml-admins"]}},
             "ingress": {"hosts": ["ml.example.com"]},
-            "policy": {"priorityClasses": [{"name": "gpu-high"}, {"name": "gpu-batch"}], "serviceTypes": ["LoadBalancer"]},
+            "policy": {"priorityClasses": [{"name": "gpu-high"}, {"name": "gpu-batch"}], "serviceTypes": ["LoadBalancer", "ExternalName"]},
             "scheduling": {
                 "nodePools": ["ml", "gpu"],
                 "tolerations": [{"key": "workload", "value": "ml"}],

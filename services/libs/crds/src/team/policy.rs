@@ -45,9 +45,9 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = "^[a-z0-9.-]+$")))]
     pub csi_drivers: Vec<String>,
-    /// Types of Services beside ClusterIP and ExternalName to public hosts.
+    /// Types of Services beside ClusterIP.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2))]
+    #[schemars(length(max = 3))]
     pub service_types: Vec<ServiceType>,
     /// ClusterRoles that the team's admins may bind in their namespaces. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -94,6 +94,8 @@ pub enum ServiceType {
     NodePort,
     /// An address outside.
     LoadBalancer,
+    /// Another name, which must be a public one; what it resolves to nobody can promise.
+    ExternalName,
 }
 
 impl ServiceType {
@@ -102,6 +104,7 @@ impl ServiceType {
         match self {
             Self::NodePort => "NodePort",
             Self::LoadBalancer => "LoadBalancer",
+            Self::ExternalName => "ExternalName",
         }
     }
 }

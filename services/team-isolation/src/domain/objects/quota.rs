@@ -16,7 +16,7 @@ pub const NAME: &str = "team-quota";
 
 /// A key that bounds nothing. Its coming and going makes Kubernetes count the use anew.
 pub const RECOUNT: &str = "count/podtemplates";
-const NO_BOUND: &str = "1000000";
+const NO_BOUND: &str = "1M";
 
 /// The ResourceQuota that holds the namespace's part of the team's quota.
 ///
