@@ -84,6 +84,22 @@ pub fn resume(workload: &Workload, live: &Value) -> Option<Value> {
     })
 }
 
+/// The merge patch that takes away what a binding of the team's own making gives; nothing where it gives
+/// nothing. Those that the platform made are deleted, and made anew by an undo.
+pub fn cut(binding: &Value) -> Option<Value> {
+    let subjects =
+        binding.get("subjects").and_then(Value::as_array).filter(|subjects| !subjects.is_empty())?;
+    let noted = Value::Array(subjects.clone()).to_string();
+    Some(json!({"metadata": {"annotations": {STOPPED: noted}}, "subjects": []}))
+}
+
+/// The merge patch that gives back what was taken away here.
+pub fn give_back(binding: &Value) -> Option<Value> {
+    let from = binding.pointer("/metadata/annotations")?.get(STOPPED)?.as_str()?;
+    let subjects: Value = serde_json::from_str(from).ok()?;
+    Some(json!({"metadata": {"annotations": {STOPPED: null}}, "subjects": subjects}))
+}
+
 /// What is seen of a team that is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -190,6 +206,19 @@ mod tests {
             assert_eq!(stopped, live, "{kind}");
             assert_eq!(resume(&workload, &live), None, "{kind}: what was not stopped here is left alone");
         }
+    }
+
+    #[test]
+    fn rights_that_the_team_gave_are_taken_away_and_given_back() {
+        let live = json!({"metadata": {"annotations": {}}, "subjects": [{"kind": "User", "name": "ana"}]});
+        let mut bare = live.clone();
+        merge(&mut bare, &cut(&live).unwrap());
+        assert_eq!(bare["subjects"], json!([]));
+        assert_eq!(cut(&bare), None);
+        let patch = give_back(&bare).unwrap();
+        merge(&mut bare, &patch);
+        assert_eq!(bare, live);
+        assert_eq!(give_back(&live), None);
     }
 
     #[test]

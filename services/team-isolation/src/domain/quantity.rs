@@ -128,10 +128,9 @@ impl fmt::Display for Quantity {
         }
         let units = self.nano / NANO;
         let whole = self.nano % NANO == 0;
-        if self.binary && whole && units >= 1024 {
-            if let Some((suffix, factor)) = BINARY.iter().find(|(_, factor)| units % factor == 0) {
-                return write!(formatter, "{}{suffix}", units / factor);
-            }
+        let binary = BINARY.iter().filter(|_| self.binary && whole && units >= 1024);
+        if let Some((suffix, factor)) = binary.into_iter().find(|(_, factor)| units % factor == 0) {
+            return write!(formatter, "{}{suffix}", units / factor);
         }
         // An amount that no binary suffix divides is stored in decimal form, whatever family it came from.
         let decimal = DECIMAL.iter().filter(|_| !(self.binary && whole && units < 1024));

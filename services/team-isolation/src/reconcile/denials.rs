@@ -43,16 +43,24 @@ impl Denials {
         first
     }
 
-    /// What is to be stated now, with what the status says already; and whether that is news.
-    pub(super) fn take(&self, team: &str, known: &[Denial]) -> Option<Vec<Denial>> {
-        let mut teams = self.lock();
-        let of_team = teams.get_mut(team)?;
+    /// What is to be stated now, with what the status says already; nothing where there is no news.
+    pub(super) fn news(&self, team: &str, known: &[Denial]) -> Option<Vec<Denial>> {
+        let teams = self.lock();
+        let of_team = teams.get(team)?;
         if of_team.waiting.is_empty() || of_team.stated.is_some_and(|at| at.elapsed() < PAUSE) {
             return None;
         }
+        Some(of_team.waiting.iter().cloned().fold(known.to_vec(), merged))
+    }
+
+    /// What was news is written down. What came in meanwhile, if only once more of the same, waits.
+    pub(super) fn stated(&self, team: &str, written: &[Denial]) {
+        let mut teams = self.lock();
+        let Some(of_team) = teams.get_mut(team) else { return };
         of_team.stated = Some(Instant::now());
-        let waiting = std::mem::take(&mut of_team.waiting);
-        Some(waiting.into_iter().fold(known.to_vec(), merged))
+        of_team
+            .waiting
+            .retain(|waiting| !written.iter().any(|one| is_same(one, waiting) && one.last >= waiting.last));
     }
 
     /// After how long the next refusals of the team may be stated, where some wait.
@@ -83,13 +91,15 @@ fn denial(refused: Refused) -> Denial {
     }
 }
 
+/// Whether two are the same refusal, at different times.
+fn is_same(one: &Denial, other: &Denial) -> bool {
+    (&one.namespace, &one.user, &one.action, &one.rule)
+        == (&other.namespace, &other.user, &other.action, &other.rule)
+}
+
 /// Adds a refusal: to the one it repeats, or as the newest; the oldest goes.
 fn merged(mut all: Vec<Denial>, mut next: Denial) -> Vec<Denial> {
-    let same = |one: &Denial| {
-        (&one.namespace, &one.user, &one.action, &one.rule)
-            == (&next.namespace, &next.user, &next.action, &next.rule)
-    };
-    if let Some(at) = all.iter().position(same) {
+    if let Some(at) = all.iter().position(|one| is_same(one, &next)) {
         let before = all.remove(at);
         next.count = next.count.saturating_add(before.count);
     }
@@ -124,11 +134,13 @@ mod tests {
         for number in 0..KEPT {
             denials.note("ml", refused(&number.to_string()));
         }
-        let stated = denials.take("ml", &[]).unwrap();
+        let stated = denials.news("ml", &[]).unwrap();
         assert_eq!(stated.len(), KEPT);
         assert!(stated.iter().all(|denial| denial.rule != "a"));
-        denials.note("ml", refused("9"));
-        assert!(denials.take("ml", &stated).is_none(), "not twice in a moment");
+        assert!(denials.news("ml", &[]).is_some(), "until it is written down");
+        denials.stated("ml", &stated);
+        denials.note("ml", refused("another"));
+        assert!(denials.news("ml", &stated).is_none(), "not twice in a moment");
         assert!(denials.due_in("ml").unwrap() > Duration::ZERO);
     }
 }

@@ -254,7 +254,7 @@ impl Reconciler<Team> for TeamReconciler {
         self.used.stops(&key.name);
         self.caches.around.signals.denials.forget(&key.name);
         self.references.forget(&key.name);
-        drop(self.works.take(&key.name));
+        self.works.forget(&key.name);
         Ok(())
     }
 }

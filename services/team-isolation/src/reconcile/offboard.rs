@@ -4,9 +4,11 @@
 //! instant loses nothing, and undoing needs no memory of ours.
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
+use mlp_model::labels;
 use mlp_reconcile::Error as CallError;
 use serde_json::{Value, json};
 
@@ -23,6 +25,7 @@ impl TeamReconciler {
     pub(super) async fn stop_work(&self, namespaces: &[String]) -> Result<usize, Error> {
         let mut left = 0;
         for namespace in namespaces {
+            self.change_bindings(namespace, offboarding::cut).await?;
             for workload in &offboarding::WORKLOADS {
                 for object in list(&self.client, namespace, workload).await? {
                     if let Some(patch) = offboarding::stop(workload, &value(&object)) {
@@ -38,6 +41,7 @@ impl TeamReconciler {
     /// Lets everything go on that was stopped here.
     pub(super) async fn resume_work(&self, namespaces: &[String]) -> Result<(), Error> {
         for namespace in namespaces {
+            self.change_bindings(namespace, offboarding::give_back).await?;
             for workload in &offboarding::WORKLOADS {
                 for object in list(&self.client, namespace, workload).await? {
                     if let Some(patch) = offboarding::resume(workload, &value(&object)) {
@@ -45,6 +49,33 @@ impl TeamReconciler {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Changes the bindings that the team made itself; the platform's are in the plan.
+    async fn change_bindings(
+        &self,
+        namespace: &str,
+        patch: impl Fn(&Value) -> Option<Value>,
+    ) -> Result<(), Error> {
+        let ours = format!("{}!={SERVICE}", labels::MANAGED_BY);
+        let api = Api::<RoleBinding>::namespaced(self.client.clone(), namespace);
+        let listed = api.list(&ListParams::default().labels(&ours)).await;
+        let listed = listed
+            .map_err(|source| CallError::of(format!("list the RoleBindings of {namespace}"), source))?;
+        for binding in listed {
+            let Some(mut patch) = patch(&serde_json::to_value(&binding).unwrap_or_default()) else {
+                continue;
+            };
+            if let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.insert("resourceVersion".to_owned(), json!(binding.resource_version()));
+            }
+            let name = binding.name_any();
+            let params = PatchParams { field_manager: Some(SERVICE.to_owned()), ..PatchParams::default() };
+            let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+            patched
+                .map_err(|source| CallError::of(format!("change RoleBinding {namespace}/{name}"), source))?;
         }
         Ok(())
     }

@@ -82,6 +82,12 @@ impl TeamReconciler {
         self.used.stops(&name);
         let before = ready_of(team.status.as_ref());
         let team = status::write(&self.teams, SERVICE, team, &next).await?;
+        if outcome.is_ready() {
+            self.works.forget(&name);
+        }
+        if news.facts.contains(&Happened::Denied) {
+            self.caches.around.signals.denials.stated(&name, &next.denials);
+        }
         if before != ready_of(Some(&next)) {
             self.say(&team, outcome).await;
         }
@@ -171,7 +177,7 @@ impl TeamReconciler {
     fn news(&self, team: &Team, outcome: &Outcome, next: &mut TeamStatus) -> News {
         let name = team.name_any();
         let mut news = News {
-            work: if outcome.is_ready() { self.works.take(&name) } else { Work::default() },
+            work: if outcome.is_ready() { self.works.of(&name) } else { Work::default() },
             ..News::default()
         };
         if !news.work.repairs.is_empty() {
@@ -180,7 +186,7 @@ impl TeamReconciler {
         if news.work.moved_quota {
             news.facts.push(Happened::Rebalanced);
         }
-        if let Some(denials) = self.caches.around.signals.denials.take(&name, &next.denials) {
+        if let Some(denials) = self.caches.around.signals.denials.news(&name, &next.denials) {
             next.denials = denials;
             news.facts.push(Happened::Denied);
         }

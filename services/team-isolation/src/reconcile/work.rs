@@ -46,9 +46,14 @@ impl Works {
         }
     }
 
-    /// What was done for the team; it is forgotten here.
-    pub(super) fn take(&self, team: &str) -> Work {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(team).unwrap_or_default()
+    /// What was done for the team.
+    pub(super) fn of(&self, team: &str) -> Work {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(team).cloned().unwrap_or_default()
+    }
+
+    /// Forgets it: it is written down, or the team is gone.
+    pub(super) fn forget(&self, team: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(team);
     }
 }
 
@@ -103,12 +108,13 @@ mod tests {
             quota["metadata"]["annotations"][labels::APPLIED_HASH] = json!("another");
         });
         works.note("ml", &plan, &observed, true);
-        let work = works.take("ml");
+        let work = works.of("ml");
         assert_eq!(
             work.repairs,
             ["apply NetworkPolicy ml-team/default-deny", "apply NetworkPolicy ml-team/team-flows"]
         );
         assert!(work.moved_quota && work.changes.len() == 3);
-        assert_eq!(works.take("ml"), Work::default());
+        works.forget("ml");
+        assert_eq!(works.of("ml"), Work::default());
     }
 }

@@ -205,8 +205,9 @@ fn in_namespace(team: &DeclaredTeam, namespace: &str, around: &Surroundings, sus
     objects.extend(limits::limit_range(team, namespace).map(Object::LimitRange));
     objects.extend(copies::copies(team, namespace, around));
     objects.extend(network::policies(team, namespace, suspended).into_iter().map(Object::NetworkPolicy));
+    // A role that nobody holds gives nothing; without it Kubernetes lets nobody change a binding to it.
+    objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
     if !suspended {
-        objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
         objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
     }
     objects
