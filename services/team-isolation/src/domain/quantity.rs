@@ -66,6 +66,11 @@ impl Quantity {
         Ok(Self { nano, binary })
     }
 
+    /// So many whole ones.
+    pub fn whole(count: u32) -> Self {
+        Self { nano: i128::from(count) * NANO, binary: false }
+    }
+
     /// The amount in nano-units, for comparison.
     pub const fn nano(self) -> i128 {
         self.nano

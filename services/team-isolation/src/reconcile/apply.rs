@@ -10,12 +10,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
-use mlp_model::labels;
 use mlp_reconcile::Error as CallError;
 use mlp_reconcile::controller::Object as Kubernetes;
 use serde_json::{Value, json};
 
 use super::TeamReconciler;
+use super::observe::team_of;
 use crate::domain::SERVICE;
 use crate::domain::model::DeclaredTeam;
 use crate::domain::objects::{Key, Kind, Object};
@@ -185,8 +185,7 @@ const fn is_copy(key: &Key) -> bool {
 async fn is_ours<K: Kubernetes>(api: &Api<K>, key: &Key) -> Result<bool, CallError> {
     let found = api.get_metadata_opt(&key.name).await;
     let found = found.map_err(|source| CallError::of(format!("look at {key}"), source))?;
-    let written = found.and_then(|live| live.metadata.labels).unwrap_or_default();
-    Ok(written.get(labels::MANAGED_BY).is_some_and(|manager| manager == SERVICE))
+    Ok(found.is_some_and(|live| team_of(&live).is_some()))
 }
 
 /// Makes what a create stated a matter of apply. A create is noted as an Update of its manager, and

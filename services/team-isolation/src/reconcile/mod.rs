@@ -30,11 +30,12 @@ use mlp_bus::Relay;
 use mlp_crds::Team;
 use mlp_crds::team::OffboardingPhase;
 use mlp_model::{OutboxStore as _, labels};
+use mlp_reconcile::conditions::{self, Status};
 use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 
 use crate::domain::model::{DeclaredTeam, Site};
 use crate::domain::outcome::Outcome;
-use crate::domain::{SERVICE, claims, model, objects, plan};
+use crate::domain::{SERVICE, claims, model, notes, objects, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
@@ -179,7 +180,7 @@ impl TeamReconciler {
             // A Team that is deleted and kept goes when its retention is over.
             (team.metadata.deletion_timestamp.is_some() && matches!(outcome, Outcome::Retained(_)))
                 .then_some(BLOCKED_AGAIN),
-            (!self.refused_hosts(team).is_empty()).then_some(HOSTS_AGAIN),
+            has_refused_hosts(team).then_some(HOSTS_AGAIN),
         ];
         reasons.into_iter().flatten().min()
     }
@@ -215,6 +216,12 @@ impl TeamReconciler {
         self.caches.recent.forget(&name);
         Ok(finalizer::remove(&self.teams, SERVICE, &newest, &labels::finalizer(SERVICE)).await?)
     }
+}
+
+/// As the look that has just ended found it.
+fn has_refused_hosts(team: &Team) -> bool {
+    let written = team.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::find(written, notes::HOSTS).is_some_and(|found| found.status == Status::False.as_str())
 }
 
 impl Reconciler<Team> for TeamReconciler {

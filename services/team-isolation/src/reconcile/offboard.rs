@@ -3,13 +3,17 @@
 //! What a workload was is written on the workload, in the same patch that stops it: a kill at any
 //! instant loses nothing, and undoing needs no memory of ours.
 
+use std::fmt::Debug;
+
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use mlp_model::labels;
 use mlp_reconcile::Error as CallError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::TeamReconciler;
@@ -27,9 +31,13 @@ impl TeamReconciler {
         for namespace in namespaces {
             self.change_bindings(namespace, offboarding::cut).await?;
             for workload in &offboarding::WORKLOADS {
-                for object in list(&self.client, namespace, workload).await? {
+                let api = api(&self.client, namespace, workload);
+                for object in
+                    all(&api, ListParams::default(), &format!("the {} of {namespace}", workload.plural))
+                        .await?
+                {
                     if let Some(patch) = offboarding::stop(workload, &value(&object)) {
-                        change(&self.client, namespace, workload, &object, &patch).await?;
+                        change(&api, &object, patch).await?;
                     }
                 }
             }
@@ -43,9 +51,13 @@ impl TeamReconciler {
         for namespace in namespaces {
             self.change_bindings(namespace, offboarding::give_back).await?;
             for workload in &offboarding::WORKLOADS {
-                for object in list(&self.client, namespace, workload).await? {
+                let api = api(&self.client, namespace, workload);
+                for object in
+                    all(&api, ListParams::default(), &format!("the {} of {namespace}", workload.plural))
+                        .await?
+                {
                     if let Some(patch) = offboarding::resume(workload, &value(&object)) {
-                        change(&self.client, namespace, workload, &object, &patch).await?;
+                        change(&api, &object, patch).await?;
                     }
                 }
             }
@@ -59,23 +71,12 @@ impl TeamReconciler {
         namespace: &str,
         patch: impl Fn(&Value) -> Option<Value>,
     ) -> Result<(), Error> {
-        let ours = format!("{}!={SERVICE}", labels::MANAGED_BY);
         let api = Api::<RoleBinding>::namespaced(self.client.clone(), namespace);
-        let listed = api.list(&ListParams::default().labels(&ours)).await;
-        let listed = listed
-            .map_err(|source| CallError::of(format!("list the RoleBindings of {namespace}"), source))?;
-        for binding in listed {
-            let Some(mut patch) = patch(&serde_json::to_value(&binding).unwrap_or_default()) else {
-                continue;
-            };
-            if let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.insert("resourceVersion".to_owned(), json!(binding.resource_version()));
+        let not_ours = ListParams::default().labels(&format!("{}!={SERVICE}", labels::MANAGED_BY));
+        for binding in all(&api, not_ours, &format!("the RoleBindings of {namespace}")).await? {
+            if let Some(patch) = patch(&value(&binding)) {
+                change(&api, &binding, patch).await?;
             }
-            let name = binding.name_any();
-            let params = PatchParams { field_manager: Some(SERVICE.to_owned()), ..PatchParams::default() };
-            let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
-            patched
-                .map_err(|source| CallError::of(format!("change RoleBinding {namespace}/{name}"), source))?;
         }
         Ok(())
     }
@@ -105,7 +106,7 @@ impl TeamReconciler {
     }
 }
 
-fn value(object: &DynamicObject) -> Value {
+fn value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
@@ -118,42 +119,38 @@ fn api(client: &Client, namespace: &str, workload: &Workload) -> Api<DynamicObje
     )
 }
 
-/// All objects of a kind, page by page.
-async fn list(client: &Client, namespace: &str, workload: &Workload) -> Result<Vec<DynamicObject>, Error> {
-    let api = api(client, namespace, workload);
-    let action = || format!("list the {} of {namespace}", workload.plural);
-    let mut all = Vec::new();
-    let mut page = ListParams::default().limit(BATCH);
+/// All objects, page by page; `what` they are is for the error.
+async fn all<K>(api: &Api<K>, wanted: ListParams, what: &str) -> Result<Vec<K>, CallError>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let wanted = wanted.limit(BATCH);
+    let (mut all, mut page) = (Vec::new(), wanted.clone());
     loop {
-        let listed = api.list(&page).await.map_err(|source| CallError::of(action(), source))?;
+        let listed = api.list(&page).await;
+        let listed = listed.map_err(|source| CallError::of(format!("list {what}"), source))?;
         all.extend(listed.items);
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = ListParams::default().limit(BATCH).continue_token(&token),
+            Some(token) => page = wanted.clone().continue_token(&token),
             None => return Ok(all),
         }
     }
 }
 
-async fn change(
-    client: &Client,
-    namespace: &str,
-    workload: &Workload,
-    object: &DynamicObject,
-    patch: &Value,
-) -> Result<(), Error> {
+/// Changes what was seen, and nothing newer; what has gone meanwhile needs no change.
+async fn change<K>(api: &Api<K>, object: &K, mut patch: Value) -> Result<(), CallError>
+where
+    K: Clone + Debug + DeserializeOwned + Resource,
+{
     let name = object.name_any();
-    let mut patch = patch.clone();
-    // Fenced: what is written on it is what was seen.
     if let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), json!(object.resource_version()));
     }
     let params = PatchParams { field_manager: Some(SERVICE.to_owned()), ..PatchParams::default() };
-    let patched = api(client, namespace, workload).patch(&name, &params, &Patch::Merge(&patch)).await;
-    match patched {
-        Ok(_) => Ok(()),
-        Err(source) => {
-            let error = CallError::of(format!("stop or resume {} {namespace}/{name}", workload.kind), source);
-            if error.is_not_found() { Ok(()) } else { Err(error.into()) }
-        }
+    let changed = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+    let action = || format!("stop or resume {}/{name}", api.resource_url());
+    match changed.map_err(|source| CallError::of(action(), source)) {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }

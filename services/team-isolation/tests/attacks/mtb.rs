@@ -223,17 +223,15 @@ async fn quotas(verdicts: &mut Verdicts) {
     ] {
         verdicts.note("MTB-PL1-CC-FNS-2", key, enforced(key), "no such key");
     }
-    for (key, cpu) in [("requests.cpu", "4")] {
-        let attack = Call::create(Persona::AppEdit, &core(HOME, "pods"), pod("m"));
-        let containers = (0..6).map(|number| {
-            let mut one = container(&format!("c{number}"));
-            one["resources"] =
-                json!({"requests": {"cpu": cpu, "memory": "64Mi"}, "limits": {"cpu": cpu, "memory": "64Mi"}});
-            one
-        });
-        let attack = attack.with("/spec/containers", Value::Array(containers.collect()));
-        verdicts.refused("MTB-PL1-CC-FNS-1", "beyond it", attack, By::Quota(key)).await;
-    }
+    let attack = Call::create(Persona::AppEdit, &core(HOME, "pods"), pod("m"));
+    let containers = (0..6).map(|number| {
+        let mut one = container(&format!("c{number}"));
+        one["resources"] =
+            json!({"requests": {"cpu": "4", "memory": "64Mi"}, "limits": {"cpu": "4", "memory": "64Mi"}});
+        one
+    });
+    let attack = attack.with("/spec/containers", Value::Array(containers.collect()));
+    verdicts.refused("MTB-PL1-CC-FNS-1", "beyond it", attack, By::Quota("requests.cpu")).await;
     for resource in ["resourcequotas", "resourcequotas/status", "limitranges"] {
         for verb in ["create", "update", "patch", "delete", "deletecollection"] {
             let allowed = may(Persona::AppAdmin, HOME, "", resource, verb).await;

@@ -1,7 +1,7 @@
 //! `mlp team kubeconfig`: how a member of a team reaches the cluster as themself. On the embedded platform
 //! its own authority vouches for user and groups, as an identity provider does elsewhere.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use mlp_crds::Team;
@@ -50,7 +50,7 @@ fn check_member(team: &Team, flags: &MemberKubeconfig) -> Outcome {
     )))
 }
 
-fn member(layout: &Layout, server: &str, flags: &MemberKubeconfig) -> Result<std::path::PathBuf, Failure> {
+fn member(layout: &Layout, server: &str, flags: &MemberKubeconfig) -> Result<PathBuf, Failure> {
     let plain: String =
         flags.user.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
     let name = format!("member-{}-{plain}", flags.team);
@@ -63,5 +63,5 @@ fn member(layout: &Layout, server: &str, flags: &MemberKubeconfig) -> Result<std
     let authority = layout.pki().join("ca.crt");
     write(&path, server, &authority, &flags.user, Proof::Certificate(&pair))
         .map_err(|error| Failure::of("writing the kubeconfig", &error))?;
-    Ok(Path::new(&path).to_path_buf())
+    Ok(path)
 }

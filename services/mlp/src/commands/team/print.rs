@@ -20,30 +20,19 @@ pub(super) fn namespaces(answer: &proto::ListNamespacesResponse) -> String {
 
 pub(super) fn usage(answer: &proto::GetUsageResponse) -> String {
     let total = answer.total.clone().unwrap_or_default();
-    let names: Vec<_> = sorted(&answer.namespaces).into_keys().collect();
     let mut header = vec!["key", "total"];
-    header.extend(names.iter().map(|name| name.as_str()));
+    header.extend(answer.namespaces.keys().map(String::as_str));
     let mut rows = table(&header);
-    for key in sorted(&total.hard).keys() {
+    for key in total.hard.keys() {
         let cell = |usage: &proto::Usage| {
-            let amount = |map: &std::collections::BTreeMap<String, String>| {
-                map.get(*key).cloned().unwrap_or_else(|| "-".to_owned())
-            };
-            format!("{}/{}", amount(&sorted_owned(&usage.used)), amount(&sorted_owned(&usage.hard)))
+            let amount =
+                |of: &BTreeMap<String, String>| of.get(key).cloned().unwrap_or_else(|| "-".to_owned());
+            format!("{}/{}", amount(&usage.used), amount(&usage.hard))
         };
-        let mut row = vec![(*key).clone(), cell(&total)];
-        row.extend(names.iter().map(|name| answer.namespaces.get(*name).map(cell).unwrap_or_default()));
-        rows.add_row(row);
+        let cells = [key.clone(), cell(&total)];
+        rows.add_row(cells.into_iter().chain(answer.namespaces.values().map(cell)));
     }
     trimmed(&rows)
-}
-
-fn sorted<'a, V>(map: impl IntoIterator<Item = (&'a String, &'a V)>) -> BTreeMap<&'a String, &'a V> {
-    map.into_iter().collect()
-}
-
-fn sorted_owned<'a>(map: impl IntoIterator<Item = (&'a String, &'a String)>) -> BTreeMap<String, String> {
-    map.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 pub(super) fn denials(answer: &proto::ListDenialsResponse) -> String {

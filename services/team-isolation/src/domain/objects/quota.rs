@@ -10,6 +10,7 @@ use mlp_crds::team::OffboardingPhase;
 
 use super::{Surroundings, metadata};
 use crate::domain::model::DeclaredTeam;
+use crate::domain::quantity::Quantity as Amount;
 
 /// Name of the ResourceQuota in each namespace of a team.
 pub const NAME: &str = "team-quota";
@@ -50,8 +51,6 @@ pub fn of_priorities(team: &DeclaredTeam, namespace: &str) -> Vec<ResourceQuota>
     let bounded = team.policy.priority_classes.iter().filter_map(|class| Some((&class.name, class.pods?)));
     bounded
         .map(|(class, pods)| {
-            let count = u32::try_from(team.namespaces.len().max(1)).unwrap_or(u32::MAX);
-            let extra = u32::from(index < usize::try_from(pods % count).unwrap_or_default());
             let requirement = ScopedResourceSelectorRequirement {
                 scope_name: "PriorityClass".to_owned(),
                 operator: "In".to_owned(),
@@ -60,7 +59,13 @@ pub fn of_priorities(team: &DeclaredTeam, namespace: &str) -> Vec<ResourceQuota>
             ResourceQuota {
                 metadata: metadata(team, namespace, &format!("team-priority-{class}")),
                 spec: Some(ResourceQuotaSpec {
-                    hard: Some([("pods".to_owned(), Quantity((pods / count + extra).to_string()))].into()),
+                    hard: Some(
+                        [(
+                            "pods".to_owned(),
+                            Quantity(Amount::whole(pods).share(index, team.namespaces.len()).to_string()),
+                        )]
+                        .into(),
+                    ),
                     scope_selector: Some(ScopeSelector { match_expressions: Some(vec![requirement]) }),
                     ..ResourceQuotaSpec::default()
                 }),

@@ -123,3 +123,18 @@ fn a_quota_is_in_force_when_the_api_server_compares_with_it() {
     }
     assert!(!quota::in_force(&live), "a changed spec takes effect when the status follows");
 }
+
+#[test]
+fn the_bound_of_a_priority_is_split_whole_and_written_as_the_api_server_stores_it() {
+    let bound = |pods: u32| {
+        let spec = json!({"namespaces": [{"name": "ml-a"}, {"name": "ml-b"}],
+            "policy": {"priorityClasses": [{"name": "workload-high", "pods": pods}]}});
+        let objects = fresh(&declared(spec));
+        let of_class = objects.iter().filter(|object| object.key().name == "team-priority-workload-high");
+        of_class
+            .map(|quota| quota.json()["spec"]["hard"]["pods"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(bound(5), ["3", "2"]);
+    assert_eq!(bound(4000), ["2k", "2k"]);
+}
