@@ -3,8 +3,9 @@
 //! Read in this order: [`layout`] (the folders), [`toolchain`] (binaries, found or built once),
 //! [`pki`] (keys), [`ports`] and [`network`] (addresses), [`process`] (start, probe, stop),
 //! [`plane`] (the components), [`cluster`] (what it holds from the start), [`pools`] (simulated
-//! nodes). [`progress`] is what a person sees meanwhile.
+//! nodes). [`progress`] is what a person sees meanwhile, [`cargo`] is how all of this calls cargo.
 
+pub mod cargo;
 pub mod cluster;
 pub mod kubeconfig;
 pub mod layout;

@@ -3,7 +3,6 @@
 //! [`cli`] is the surface, [`commands`] has one file or folder per verb, [`platform`] is the record
 //! that `up` writes and every other verb reads, [`services`] runs the five services as processes.
 
-mod cargo;
 mod cli;
 mod cluster;
 mod commands;

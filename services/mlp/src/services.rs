@@ -8,7 +8,6 @@ use mlp_model::Environment;
 use mlp_tilt::Layout;
 use mlp_tilt::process::{Process, Spec, Watchdog, probe};
 
-use crate::cargo;
 use crate::commands::up::broker;
 use crate::exit::Failure;
 use crate::platform::ServiceRecord;
@@ -39,7 +38,8 @@ pub(crate) struct Surroundings {
 /// Builds the services' binaries with cargo, which prints its own progress; returns their folder. Always
 /// all five: for one alone cargo would choose other features of what they share, and build it anew.
 pub(crate) async fn build(root: &Path) -> Result<PathBuf, Failure> {
-    let mut command = cargo::without_our_package(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command =
+        mlp_tilt::cargo::without_our_package(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(["build", "--quiet"]).kill_on_drop(true);
     for name in SERVICES {
         command.args(["-p", &format!("mlp-{name}")]);

@@ -24,20 +24,10 @@ enum Line {
     Other,
 }
 
-/// Cargo as a person would call it. Build scripts read what cargo sets for the programs that it runs,
-/// as this one: with it, each call would build anew what the one before had built.
+/// Cargo as a person would call it: without what the cargo that runs this has set, each call would build
+/// anew what the one before had built.
 pub(crate) fn from_a_shell() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let set_for_programs = names.filter(|name| {
-        ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|set| name.starts_with(set))
-            || ["CARGO_CRATE_NAME", "CARGO_BIN_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"]
-                .contains(&name.as_str())
-    });
-    for name in set_for_programs {
-        command.env_remove(name);
-    }
-    command
+    mlp_tilt::cargo::without_our_package(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Binaries by service. One that does not build is absent; cargo's messages are on stderr.

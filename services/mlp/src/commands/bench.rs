@@ -1,13 +1,12 @@
 //! `mlp bench`: builds the benchmarks with optimisation and runs them.
 
-use crate::cargo;
 use crate::cli::{Bench, Global, Output};
 use crate::exit::{Failure, Outcome};
 
 /// Runs the chosen benchmarks; all of them where none is named.
 pub(crate) async fn bench(global: &Global, flags: &Bench) -> Outcome {
     let layout = global.layout()?;
-    let mut command = cargo::without_our_package("cargo");
+    let mut command = mlp_tilt::cargo::without_our_package("cargo");
     command.current_dir(layout.root()).kill_on_drop(true);
     command.args(["run", "--quiet", "--release", "-p", "mlp-bench", "--"]).args(&flags.names);
     if flags.output == Output::Json {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use mlp_tilt::{Progress, Toolchain};
 
 use super::rungs::Need;
-use crate::cargo;
 use crate::cli::{self, Global};
 use crate::commands::{down, env, up};
 use crate::exit::{Failure, Outcome};
@@ -97,7 +96,7 @@ async fn cargo_deny(root: &Path, environment: &mut BTreeMap<String, String>) -> 
     let folder = root.join(format!(".mlp/cache/tools/cargo-deny@{CARGO_DENY}"));
     if !folder.join("bin/cargo-deny").is_file() {
         eprintln!("  … installing cargo-deny {CARGO_DENY}, once");
-        let status = cargo::without_our_package("cargo")
+        let status = mlp_tilt::cargo::without_our_package("cargo")
             .args([
                 "install",
                 "--quiet",

@@ -10,7 +10,6 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use super::Ran;
 use super::rungs::Rung;
 use super::tally::Tally;
-use crate::cargo;
 use crate::exit::Failure;
 
 /// No rung may run longer; CI's whole budget is an hour.
@@ -67,7 +66,7 @@ async fn run_command(
     tally: &mut Tally,
 ) -> Result<bool, Failure> {
     let Some((program, arguments)) = command.split_first() else { return Ok(true) };
-    let mut child = cargo::without_our_package(program)
+    let mut child = mlp_tilt::cargo::without_our_package(program)
         .args(arguments)
         .current_dir(root)
         .envs(environment)

@@ -15,7 +15,8 @@ const SET_FOR_PROGRAMS: [&str; 6] = [
 ];
 
 /// A command without those variables.
-pub(crate) fn without_our_package(program: impl AsRef<std::ffi::OsStr>) -> Command {
+#[must_use]
+pub fn without_our_package(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let is_ours =
