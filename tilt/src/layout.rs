@@ -22,7 +22,7 @@ pub enum LayoutError {
         start: PathBuf,
     },
     /// The state folder is damaged.
-    #[error("state folder {} is corrupt ({detail}); run `mlp down --wipe` to start afresh, or restore a backup", path.display())]
+    #[error("state folder {} is corrupt ({detail}); run `cargo mlp down --wipe` to start afresh, or restore a backup", path.display())]
     Corrupt {
         /// The state folder.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum LayoutError {
     },
     /// The state folder belongs to another version of this code.
     #[error(
-        "state folder {} has format {found}, this version reads {FORMAT}; use the version that made it, or run `mlp down --wipe`",
+        "state folder {} has format {found}, this version reads {FORMAT}; use the version that made it, or run `cargo mlp down --wipe`",
         path.display()
     )]
     OtherFormat {
@@ -41,7 +41,7 @@ pub enum LayoutError {
         found: u32,
     },
     /// The folder was not made by this code.
-    #[error("{} is no platform's state folder, and nothing in it is deleted; name one that `mlp up` made", path.display())]
+    #[error("{} is no platform's state folder, and nothing in it is deleted; name one that `cargo mlp up` made", path.display())]
     NotState {
         /// The folder.
         path: PathBuf,

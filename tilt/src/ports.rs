@@ -23,7 +23,7 @@ const RANGE: Range<u16> = 20_000..30_000;
 pub enum PortError {
     /// A remembered port is used by a process that is not ours.
     #[error(
-        "port {port} ({purpose}) is used by another process; stop that process, or run `mlp up --fresh-ports`"
+        "port {port} ({purpose}) is used by another process; stop that process, or run `cargo mlp up --fresh-ports`"
     )]
     Taken {
         /// The port.

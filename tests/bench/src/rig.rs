@@ -49,6 +49,7 @@ impl Rig {
         let options = Options { etcd_fsync: fsync, broker: Broker::Operator(operator), ..Options::default() };
         let plane = Plane::start(&layout, options, &quiet).await?;
         install_kinds(&plane.client()).await?;
+        install_rules(&plane).await?;
         Ok(Self { plane, keyring, watchdog: Watchdog::start()? })
     }
 
@@ -108,6 +109,13 @@ async fn install_kinds(client: &Client) -> Result<(), Error> {
         mlp_harness::wait_until(std::time::Duration::from_secs(20), &format!("serving {name}"), established)
             .await?;
     }
+    Ok(())
+}
+
+/// The admission policies, as every platform has them: their cost is part of what is measured.
+async fn install_rules(plane: &Plane) -> Result<(), Error> {
+    let rules = plane.layout().root().join("deploy/admission").display().to_string();
+    mlp_harness::kubectl(&plane.kubeconfig(), &["apply", "--server-side", "-k", &rules]).await?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
-//! The `mlp` command as a person calls it.
+//! The `mlp` command as a person calls it, and a shell beside it.
 
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The binary that was built beside this test.
 ///
@@ -15,14 +16,19 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The repository's root.
+pub fn root() -> PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map(std::path::Path::to_path_buf).unwrap_or_default()
+}
+
 /// Runs `mlp` with arguments, in the repository's root.
 ///
 /// # Panics
 /// Where it cannot be started.
 pub fn mlp(arguments: &[&str]) -> Output {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     let mut command = Command::new(binary());
-    command.args(arguments).current_dir(root.unwrap_or_else(|| std::path::Path::new(".")));
+    command.args(arguments).current_dir(root());
     match command.output() {
         Ok(output) => output,
         Err(error) => panic!("mlp {}: {error}", arguments.join(" ")),
@@ -38,4 +44,33 @@ pub fn mlp_ok(arguments: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "mlp {} failed: {errors}", arguments.join(" "));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a script in a person's shell, in the repository's root: `cargo mlp` is the binary that runs the
+/// tests (cargo itself holds its lock meanwhile).
+///
+/// # Panics
+/// Where bash cannot be started.
+pub fn shell(script: &str, input: &str) -> Output {
+    let prelude = format!("set -euo pipefail\ncargo() {{ shift; '{}' \"$@\"; }}\n", binary().display());
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(prelude + script).current_dir(root());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = command.spawn().and_then(|mut child| {
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        child.wait_with_output()
+    });
+    started.unwrap_or_else(|error| panic!("bash: {error}"))
+}
+
+/// Applies a manifest with the `kubectl` that `mlp env` puts on PATH, as a person would.
+///
+/// # Panics
+/// Where kubectl refuses it.
+pub fn kubectl_apply(manifest: &serde_json::Value) {
+    let script = "eval \"$(cargo mlp env)\"\nkubectl apply --server-side -f -";
+    let output = shell(script, &manifest.to_string());
+    assert!(output.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
 }

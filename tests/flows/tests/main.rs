@@ -7,3 +7,5 @@ mod onboarding;
 mod readme;
 mod steady;
 mod story;
+mod subscribers;
+mod wrong_machine;

@@ -1,17 +1,11 @@
 //! The README is true: every `sh` block of it is run here, line by line as it stands, on the
 //! platform of the tests. Blocks that bring up a platform or run the tests are what runs this.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use mlp_flows::{Tested, variable};
+use mlp_flows::Tested;
+use mlp_flows::cli::{root, shell};
 
 /// Commands that this very run is, or that would end it.
 const ELSEWHERE: [&str; 2] = ["cargo mlp up", "cargo mlp test"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default()
-}
 
 /// The `sh` blocks of a document, in order.
 fn blocks(text: &str) -> Vec<String> {
@@ -41,15 +35,7 @@ fn every_command_of_the_readme_works_as_printed() -> Tested {
         .filter(|block| !ELSEWHERE.iter().any(|command| block.contains(command)))
         .map(String::as_str)
         .collect();
-    // `cargo mlp` is the binary that runs these tests: cargo itself holds its lock meanwhile.
-    let mlp = mlp_flows::cli::binary();
-    let prelude = format!("set -euo pipefail\ncargo() {{ shift; '{}' \"$@\"; }}\n", mlp.display());
-    let output = Command::new("bash")
-        .arg("-c")
-        .arg(prelude + &script.join("\n"))
-        .current_dir(root())
-        .env("MLP_STATE", variable("MLP_STATE"))
-        .output()?;
+    let output = shell(&script.join("\n"), "");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "a command of the README failed\n{out}\n{err}");
     for part in ["research", "TeamIsolated", "mlp.team.api.v1.TeamService", "costCenter"] {

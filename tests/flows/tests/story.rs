@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use mlp_crds::incident::IncidentState;
 use mlp_crds::{Application, Database, Incident, Team};
-use mlp_flows::cli::mlp_ok;
+use mlp_flows::cli::{kubectl_apply, mlp_ok};
 use mlp_flows::git::{application, commit, config_map, repository};
 use mlp_flows::{Tested, apply, client, remove, team, trace, until, until_isolated};
 use mlp_harness::wait_until;
@@ -63,15 +63,14 @@ async fn an_application_follows_git_and_heals_drift() -> Tested {
 #[tokio::test]
 async fn one_story_is_one_connected_graph_through_all_five_services() -> Tested {
     let client = client().await?;
-    let applied = apply::<Team>(&client, None, &team("traced")).await?;
-    until_isolated(&client, "traced").await?;
+    kubectl_apply(&team("traced"));
+    let applied = until_isolated(&client, "traced").await?;
     let database = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Database",
         "metadata": {"name": "store", "namespace": "traced-team"},
         "spec": {"class": "small", "storage": "1Gi", "databaseName": "store", "username": "store"}});
-    apply::<Database>(&client, Some("traced-team"), &database).await?;
+    kubectl_apply(&database);
     let repository = repository("traced", "app/settings.yaml", &config_map("one"))?;
-    apply::<Application>(&client, Some("traced-team"), &application("settings", "traced", &repository))
-        .await?;
+    kubectl_apply(&application("settings", "traced", &repository));
     let applications: Api<Application> = Api::namespaced(client.clone(), "traced-team");
     until(&applications, "settings", "the application is synced", is_synced).await?;
 

@@ -21,9 +21,20 @@ pub enum HarnessError {
     /// The Kubernetes API refused something.
     #[error("the Kubernetes API refused what the test asked")]
     Kubernetes(#[source] Box<kube::Error>),
+    /// kubectl failed.
+    #[error("kubectl: {0}")]
+    Kubectl(String),
     /// Too many control planes.
     #[error("too many test processes have a control plane of their own; wait until some have ended")]
     NoSlot,
+    /// An example does not build or run.
+    #[error("the {language} example: {why}")]
+    Example {
+        /// Its language.
+        language: &'static str,
+        /// What its compiler or the example itself said, or the remedy.
+        why: String,
+    },
     /// No free port.
     #[error("no free port for the test; too many servers run")]
     NoPort,

@@ -8,10 +8,12 @@ mod error;
 pub mod nats;
 pub mod plane;
 mod start;
+pub mod subscribers;
 mod wait;
 
 pub use error::HarnessError;
 pub use mlp_tilt::plane::nats::{Access, Operator};
 pub use nats::{NatsCluster, NatsOptions, NatsServer};
 pub use plane::{ControlPlane, TestNamespace};
+pub use start::kubectl;
 pub use wait::{TimedOut, wait_until};

@@ -26,3 +26,19 @@ pub(crate) fn guard(process: Identity) {
         let _ = watchdog.guard(process);
     }
 }
+
+/// Runs the pinned kubectl with a kubeconfig; gives what it printed.
+///
+/// # Errors
+/// It cannot be had, or the API server refused; the message is kubectl's.
+pub async fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, HarnessError> {
+    let program = tool(&mlp_tilt::toolchain::pins::KUBECTL).await?;
+    let mut command = tokio::process::Command::new(&program);
+    command.arg("--kubeconfig").arg(kubeconfig).args(arguments).kill_on_drop(true);
+    let output = command.output().await;
+    let output = output.map_err(|source| HarnessError::Io { path: program.display().to_string(), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(HarnessError::Kubectl(String::from_utf8_lossy(&output.stderr).into_owned()))
+}

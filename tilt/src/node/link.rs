@@ -30,7 +30,7 @@ pub(super) async fn connect(site: &Site, sandbox: i32) -> Result<(), NodeError> 
         if let Some(other) = taken(&routes, &range, &name) {
             return Err(NodeError::Unfit {
                 problem: format!("the addresses {range} belong to the interface {other}"),
-                remedy: "stop what uses it, or choose others with `mlp down --wipe`".into(),
+                remedy: "stop what uses it, or choose others with `cargo mlp down --wipe`".into(),
             });
         }
     }

@@ -33,7 +33,7 @@ pub enum PkiError {
         source: rcgen::Error,
     },
     /// A file of an authority is damaged.
-    #[error("{} is damaged; run `mlp down --wipe` to start afresh, or restore a backup", path.display())]
+    #[error("{} is damaged; run `cargo mlp down --wipe` to start afresh, or restore a backup", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,

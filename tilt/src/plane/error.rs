@@ -31,7 +31,7 @@ pub enum PlaneError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The admin's kubeconfig cannot be used.
-    #[error("the administrator's kubeconfig cannot be used; run `mlp down` and `mlp up`")]
+    #[error("the administrator's kubeconfig cannot be used; run `cargo mlp down` and `cargo mlp up`")]
     Client {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -46,7 +46,7 @@ pub enum PlaneError {
     #[error("another mlp starts or stops this platform; wait until it has ended")]
     Busy,
     /// There is nothing to attach to.
-    #[error("no control plane runs here; start it with `mlp up`")]
+    #[error("no control plane runs here; start it with `cargo mlp up`")]
     NotUp,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ pub struct Readiness {
     checks: Arc<Mutex<BTreeMap<String, Check>>>,
     failures: Arc<Mutex<BTreeMap<String, String>>>,
     draining: Arc<watch::Sender<bool>>,
+    starting: Arc<AtomicBool>,
 }
 
 /// One check's result: its name, and the reason where it failed.
@@ -28,7 +30,8 @@ pub struct Finding {
 impl Default for Readiness {
     fn default() -> Self {
         let (draining, _) = watch::channel(false);
-        Self { checks: Arc::default(), failures: Arc::default(), draining: Arc::new(draining) }
+        let (checks, failures, starting) = (Arc::default(), Arc::default(), Arc::default());
+        Self { checks, failures, draining: Arc::new(draining), starting }
     }
 }
 
@@ -49,6 +52,16 @@ impl Readiness {
         failures.entry(name.into()).or_insert_with(|| problem.into());
     }
 
+    /// The process is not ready until [`Readiness::set_started`]: its listeners and checks are still to come.
+    pub fn set_starting(&self) {
+        self.starting.store(true, Ordering::Release);
+    }
+
+    /// Whatever the process serves is served from now on.
+    pub fn set_started(&self) {
+        self.starting.store(false, Ordering::Release);
+    }
+
     /// From now on the process is not ready, so that callers go elsewhere.
     pub fn set_draining(&self) {
         self.draining.send_replace(true);
@@ -66,6 +79,9 @@ impl Readiness {
         findings.extend(
             failures.iter().map(|(name, why)| Finding { name: name.clone(), problem: Some(why.clone()) }),
         );
+        if self.starting.load(Ordering::Acquire) {
+            findings.push(Finding { name: "start".to_owned(), problem: Some("still starting".to_owned()) });
+        }
         if *self.draining.borrow() {
             findings.push(Finding { name: "drain".to_owned(), problem: Some("shutting down".to_owned()) });
         }

@@ -1,4 +1,4 @@
-//! `mlp doctor`: what this machine has and lacks, each lack with its remedy.
+//! `cargo mlp doctor`: what this machine has and lacks, each lack with its remedy.
 
 use mlp_tilt::Toolchain;
 use mlp_tilt::toolchain::Found;
@@ -46,12 +46,12 @@ pub(crate) async fn doctor(global: &Global) -> Outcome {
             None => line(
                 true,
                 tool.name,
-                &format!("{} will be built by `mlp up`: {}", tool.version, tool.purpose),
+                &format!("{} will be built by `cargo mlp up`: {}", tool.version, tool.purpose),
             ),
         }
     }
     for finding in mlp_tilt::node::doctor(&layout) {
-        let who = if finding.installable { "`mlp up` does it: " } else { "" };
+        let who = if finding.installable { "`cargo mlp up` does it: " } else { "" };
         line(finding.installable, "real node", &format!("{}; {who}{}", finding.problem, finding.remedy));
     }
     if missing.is_empty() {

@@ -13,7 +13,7 @@ pub(crate) async fn restart(global: &Global, flags: &Restart) -> Outcome {
     let platform = Platform::load(layout.state())?;
     platform.service(&flags.service)?;
     let Some(name) = services::SERVICES.into_iter().find(|name| *name == flags.service) else {
-        return Err(Failure::usage(format!("`{}` is not run by `mlp up`", flags.service)));
+        return Err(Failure::usage(format!("`{}` is not run by `cargo mlp up`", flags.service)));
     };
     let steps = Steps::start();
     let binaries = steps.run("built", services::build(layout.root())).await?;

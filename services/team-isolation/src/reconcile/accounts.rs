@@ -67,6 +67,11 @@ impl Accounts {
         self.burst.note(Instant::now());
     }
 
+    /// Whether many teams are being isolated at the moment.
+    pub(super) fn is_burst(&self) -> bool {
+        self.burst.is_on(Instant::now())
+    }
+
     /// The account of a team; none for a name that no team may have.
     fn account(&self, team: &Team) -> Option<Account> {
         let name = team.name_any().parse::<TeamName>().ok()?;
@@ -191,7 +196,7 @@ impl Reconciler<Team> for AccountReconciler {
             return Ok(Next::Done);
         }
         let Some(account) = self.accounts.account(&team) else { return Ok(Next::Done) };
-        if self.accounts.burst.is_on(Instant::now()) && self.waiting.waits(&account.uid) < PATIENCE {
+        if self.accounts.is_burst() && self.waiting.waits(&account.uid) < PATIENCE {
             return Ok(Next::After(LATER));
         }
         self.waiting.stops(&account.uid);

@@ -15,8 +15,8 @@ use mlp_reconcile::conditions::{self, Finding, READY};
 use mlp_reconcile::status;
 use serde_json::Value;
 
+use super::TeamReconciler;
 use super::work::Work;
-use super::{TeamReconciler, USED_AGE};
 use crate::domain::notes::{self, Note};
 use crate::domain::objects::quota::{NAME, RECOUNT};
 use crate::domain::objects::{Key, Kind};
@@ -76,7 +76,7 @@ impl TeamReconciler {
             }
         }
         let name = team.name_any();
-        if only_use_differs(team.status.as_ref(), &next) && self.used.waits(&name) < USED_AGE {
+        if only_use_differs(team.status.as_ref(), &next) && self.used.waits(&name) < self.used_age() {
             return Ok(team);
         }
         self.used.stops(&name);

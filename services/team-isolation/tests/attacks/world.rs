@@ -1,7 +1,6 @@
 //! The cluster that is attacked: the platform's rules, two teams that the service made, and the service
 //! stopped.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
@@ -9,14 +8,12 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use mlp_bus::{Bus, BusOptions, Relay};
 use mlp_crds::Team;
-use mlp_harness::{ControlPlane, NatsOptions, NatsServer, wait_until};
+use mlp_harness::{ControlPlane, NatsOptions, NatsServer, kubectl, wait_until};
 use mlp_reconcile::conditions::{READY, is_true};
 use mlp_reconcile::{Controller, Options, Trigger, watcher};
 use mlp_team_isolation::domain::model::Site;
 use mlp_team_isolation::events::consume::WakeTeam;
 use mlp_team_isolation::reconcile::{Signals, TeamReconciler, watches};
-use mlp_tilt::toolchain::pins;
-use mlp_tilt::{Layout, Progress, Toolchain};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +34,8 @@ async fn make() {
     let plane = ControlPlane::shared().await.unwrap();
     plane.install(&mlp_crds::ours()).await.unwrap();
     let client = plane.client().await.unwrap();
-    kubectl(plane, &["apply", "--server-side", "-k", &repository("deploy/admission")]).await;
+    let rules = repository("deploy/admission");
+    kubectl(&plane.kubeconfig(), &["apply", "--server-side", "-k", &rules]).await.unwrap();
     for object in surroundings() {
         apply(&client, &object).await;
     }
@@ -49,17 +47,6 @@ async fn make() {
 /// The path of something in the repository.
 pub(crate) fn repository(path: &str) -> String {
     format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Runs the pinned kubectl as the administrator.
-async fn kubectl(plane: &ControlPlane, arguments: &[&str]) {
-    let layout = Layout::of_checkout(std::path::Path::new(&repository("")));
-    let tools = Toolchain::new(&layout, None);
-    let kubectl = tools.find_or_build(&pins::KUBECTL, &Progress::stderr()).await.unwrap();
-    let mut command = Command::new(kubectl);
-    command.arg("--kubeconfig").arg(plane.kubeconfig()).args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Applies any object as the administrator.

@@ -49,6 +49,7 @@ impl Host {
     where
         F: Future<Output = ()> + Send,
     {
+        self.inner.readiness.set_started();
         let taken = self.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A second call finds no receiver: it drains at once, and harmlessly.
         let mut deaths = taken.unwrap_or_else(|| mpsc::channel(1).1);

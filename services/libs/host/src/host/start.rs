@@ -67,6 +67,8 @@ impl HostBuilder {
             None => Telemetry::install(service, &args)?,
         };
         let readiness = Readiness::default();
+        // The admin port answers from here on; what the process is for comes later.
+        readiness.set_starting();
         let [draining, hurry, stop, done] = std::array::from_fn(|_| CancellationToken::new());
         let signals = Signals::listen().pass_on(draining.clone(), hurry.clone());
         tokio::spawn(done.clone().run_until_cancelled_owned(signals));

@@ -8,7 +8,7 @@ use opentelemetry::metrics::MeterProvider as _;
 use mlp_host::{BoxError, Outcome, StartError};
 
 use crate::fake_api::FakeApi;
-use crate::support::{args, get, host, until};
+use crate::support::{args, get, host, starting, until};
 
 #[tokio::test]
 async fn readiness_follows_its_checks_and_names_them() {
@@ -29,6 +29,20 @@ async fn readiness_follows_its_checks_and_names_them() {
     assert_eq!(verbose, "[+]bus ok\nreadyz check passed\n");
     host.request_shutdown();
     assert_eq!(host.finish(|| async {}).await, Outcome::Drained);
+}
+
+/// A probe that asked while the store was opened was told yes, and sent calls to a port nobody had bound.
+#[tokio::test]
+async fn a_process_is_not_ready_before_it_serves_what_it_is_for() {
+    let host = starting(&FakeApi::default(), &[]).await;
+    let admin = host.admin_address();
+    assert_eq!(get(admin, "/livez").await.0, 200);
+    assert_eq!(get(admin, "/readyz").await, (503, "not ready: start\n".to_owned()));
+    let (running, stopping) = (host.clone(), host.clone());
+    let running = tokio::spawn(async move { running.finish(|| async {}).await });
+    until("ready", || async move { get(admin, "/readyz").await.0 == 200 }).await;
+    stopping.request_shutdown();
+    assert_eq!(running.await.unwrap(), Outcome::Drained);
 }
 
 #[tokio::test]

@@ -41,6 +41,13 @@ pub(crate) fn args(more: &[&str]) -> HostArgs {
 
 /// A host over the scripted API, with telemetry that is not made global.
 pub(crate) async fn host(api: &FakeApi, more: &[&str]) -> Host {
+    let host = starting(api, more).await;
+    host.readiness_checks().set_started();
+    host
+}
+
+/// The same, whose app has not come to [`Host::run`] yet.
+pub(crate) async fn starting(api: &FakeApi, more: &[&str]) -> Host {
     let args = args(more);
     let telemetry = Telemetry::build("test", &args).unwrap();
     HostBuilder::new("test", args).kube(api.client()).telemetry(telemetry).start().await.unwrap()

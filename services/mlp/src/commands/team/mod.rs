@@ -1,4 +1,4 @@
-//! `mlp team ...`: what a team has, what it may do, and why something was refused; asked of
+//! `cargo mlp team ...`: what a team has, what it may do, and why something was refused; asked of
 //! team-isolation over gRPC as the person who calls.
 
 mod kubeconfig;
@@ -111,7 +111,9 @@ where
             json(&message.ok_or_else(|| Failure::failed("the answer is of a newer version than this mlp"))?)?;
         }
         TeamOutput::Sarif => {
-            return Err(Failure::usage("--output sarif is for `mlp team compliance`; write text or json"));
+            return Err(Failure::usage(
+                "--output sarif is for `cargo mlp team compliance`; write text or json",
+            ));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use mlp_tilt::{Progress, Toolchain};
+use mlp_tilt::{Layout, Options, Plane, Progress, Toolchain};
 
 use super::rungs::Need;
 use crate::cli::{self, Global};
@@ -15,6 +15,10 @@ use crate::platform::Platform;
 const CARGO_DENY: &str = "0.20.2";
 /// The platform of the tests, beside a person's own.
 const STATE: &str = ".mlp/test-platform";
+/// The control plane of the rungs that need an API server and no platform.
+const PLANE: &str = ".mlp/test-plane";
+/// Where those rungs look for it; without it each test process starts one (`mlp-harness`).
+const PLANE_VARIABLE: &str = "MLP_TEST_PLANE";
 
 /// What has been set up so far.
 pub(super) struct Prepared<'a> {
@@ -22,12 +26,14 @@ pub(super) struct Prepared<'a> {
     root: PathBuf,
     environment: BTreeMap<String, String>,
     needs: BTreeSet<Need>,
+    /// Its watchdog ends the processes with this one.
+    plane: Option<Plane>,
 }
 
 impl<'a> Prepared<'a> {
     /// Nothing yet, for the checkout at `root`.
     pub(super) fn new(global: &'a Global, root: PathBuf) -> Self {
-        Self { global, root, environment: BTreeMap::new(), needs: BTreeSet::new() }
+        Self { global, root, environment: BTreeMap::new(), needs: BTreeSet::new(), plane: None }
     }
 
     /// The checkout.
@@ -48,11 +54,32 @@ impl<'a> Prepared<'a> {
         match need {
             Need::CargoDeny => cargo_deny(&self.root, &mut self.environment).await,
             Need::Toolchain => toolchain(self.global).await,
+            Need::ControlPlane => self.control_plane().await,
             Need::Platform => self.platform().await,
         }
     }
 
+    async fn control_plane(&mut self) -> Outcome {
+        let layout = self.global.layout()?.with_state(self.root.join(PLANE));
+        // What a killed run left.
+        wipe(&layout).await?;
+        let options = Options { etcd_fsync: false, ..Options::default() };
+        let plane = Plane::start(&layout, options, &Progress::stderr()).await;
+        self.plane = Some(plane.map_err(|error| Failure::of("starting the tests' control plane", &error))?);
+        self.environment.insert(PLANE_VARIABLE.to_owned(), layout.state().display().to_string());
+        Ok(())
+    }
+
+    async fn end_control_plane(&mut self) -> Outcome {
+        self.environment.remove(PLANE_VARIABLE);
+        match self.plane.take() {
+            Some(plane) => wipe(plane.layout()).await,
+            None => Ok(()),
+        }
+    }
+
     async fn platform(&mut self) -> Outcome {
+        self.end_control_plane().await?;
         let global = self.platform_global();
         down::down(&global, &cli::Down { wipe: true }).await?;
         up::up(&global, &cli::Up::for_tests()).await?;
@@ -63,7 +90,8 @@ impl<'a> Prepared<'a> {
     }
 
     /// Stops what was started; the platform's state goes too where everything passed.
-    pub(super) async fn end(&self, passed: bool) -> Outcome {
+    pub(super) async fn end(&mut self, passed: bool) -> Outcome {
+        self.end_control_plane().await?;
         if !self.needs.contains(&Need::Platform) {
             return Ok(());
         }
@@ -76,6 +104,11 @@ impl<'a> Prepared<'a> {
     fn platform_global(&self) -> Global {
         Global { state_folder: Some(self.root.join(STATE)) }
     }
+}
+
+async fn wipe(layout: &Layout) -> Outcome {
+    let wiped = Plane::wipe(layout, &Progress::quiet()).await;
+    wiped.map_err(|error| Failure::of("ending the tests' control plane", &error))
 }
 
 /// Builds every pinned tool that is not there, so that no test waits for a compiler.

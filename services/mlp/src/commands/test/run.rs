@@ -74,7 +74,9 @@ async fn run_command(
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Failure::missing(format!("cannot run {program}: {error}; see `mlp doctor`")))?;
+        .map_err(|error| {
+            Failure::missing(format!("cannot run {program}: {error}; see `cargo mlp doctor`"))
+        })?;
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout).lines();
         while let Ok(Some(line)) = lines.next_line().await {

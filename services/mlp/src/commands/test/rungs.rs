@@ -20,6 +20,8 @@ pub(super) enum Need {
     CargoDeny,
     /// The pinned Go tools; the tests start their own servers.
     Toolchain,
+    /// A control plane with simulated nodes, started once for all the rungs that need one.
+    ControlPlane,
     /// A whole platform, brought up once for all the rungs that need it.
     Platform,
 }
@@ -120,7 +122,7 @@ pub(super) const RUNGS: &[Rung] = &[
     Rung {
         name: "definitions",
         finds: "overlays that do not build or say other than they should, objects that the API server refuses",
-        needs: &[Need::Toolchain],
+        needs: &[Need::Toolchain, Need::ControlPlane],
         commands: &[&[
             "cargo",
             "test",
@@ -135,7 +137,7 @@ pub(super) const RUNGS: &[Rung] = &[
     Rung {
         name: "services",
         finds: "wrong or extra calls of one service against scripted and real peers",
-        needs: &[Need::Toolchain],
+        needs: &[Need::Toolchain, Need::ControlPlane],
         commands: &[&[
             "cargo",
             "test",
@@ -154,7 +156,7 @@ pub(super) const RUNGS: &[Rung] = &[
     Rung {
         name: "attacks",
         finds: "what a member of a team could do to others, row by row of the attack list, on a real API server",
-        needs: &[Need::Toolchain],
+        needs: &[Need::Toolchain, Need::ControlPlane],
         commands: &[&["cargo", "test", "--workspace", "--no-fail-fast", "--test", "attacks"]],
     },
     Rung {
