@@ -11,7 +11,7 @@ const EXIT_CODES: &str = "Exit codes:
   1    failed; the last line on stderr says what and what to do
   2    wrong usage
   3    not ready within the time limit
-  4    something is missing on this machine (see `mlp doctor`)
+  4    something is missing on this machine (see `cargo mlp doctor`)
   5    refused: a foreign cluster without --yes, or another platform's state
   130  interrupted; what this call had started was stopped";
 
@@ -65,6 +65,9 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Print new keys for a broker in a cluster, as Secrets to apply and to keep locked away.
     BrokerKeys,
+    /// Make NetworkPolicy true on the real node; `up` starts it there.
+    #[command(hide = true)]
+    NetworkAgent(NetworkAgent),
     /// Print a completion script for a shell.
     Completion(Completion),
 }
@@ -91,10 +94,10 @@ pub(crate) enum Nodes {
     Both,
 }
 
-/// Flags of `mlp up`.
+/// Flags of `cargo mlp up`.
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Return once everything is ready; `mlp down` stops it.
+    /// Return once everything is ready; `cargo mlp down` stops it.
     #[arg(long)]
     pub(crate) detach: bool,
     /// Delete the platform's state first.
@@ -148,7 +151,7 @@ impl Up {
     }
 }
 
-/// Flags of `mlp down`.
+/// Flags of `cargo mlp down`.
 #[derive(Debug, Args)]
 pub(crate) struct Down {
     /// Delete the platform's state too.
@@ -184,7 +187,7 @@ pub(crate) struct Logs {
     pub(crate) follow: bool,
 }
 
-/// Flags of `mlp team`.
+/// Flags of `cargo mlp team`.
 #[derive(Debug, Args)]
 pub(crate) struct Team {
     /// Call with the bearer token in this file instead of the administrator's.
@@ -197,7 +200,7 @@ pub(crate) struct Team {
     pub(crate) verb: TeamVerb,
 }
 
-/// `mlp team ...`
+/// `cargo mlp team ...`
 #[derive(Debug, Subcommand)]
 pub(crate) enum TeamVerb {
     /// List the namespaces of the caller's own teams.
@@ -249,7 +252,7 @@ pub(crate) enum TeamVerb {
     Kubeconfig(MemberKubeconfig),
 }
 
-/// How `mlp team` prints.
+/// How `cargo mlp team` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TeamOutput {
     /// Tables for people.
@@ -261,7 +264,7 @@ pub(crate) enum TeamOutput {
     Sarif,
 }
 
-/// Flags of `mlp team kubeconfig`.
+/// Flags of `cargo mlp team kubeconfig`.
 #[derive(Debug, Args)]
 pub(crate) struct MemberKubeconfig {
     /// The team.
@@ -365,6 +368,20 @@ pub(crate) struct Test {
     /// List the rungs and what each finds.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// Flags of `mlp network-agent`.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkAgent {
+    /// Its access to the API server.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: PathBuf,
+    /// The node that it runs on.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: String,
+    /// The node's pod network.
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) pods: String,
 }
 
 /// Flags of `mlp bench`.

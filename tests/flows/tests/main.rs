@@ -8,4 +8,5 @@ mod readme;
 mod steady;
 mod story;
 mod subscribers;
+mod traffic;
 mod wrong_machine;

@@ -71,6 +71,7 @@ state = "/run/containerd"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = {pause}
   restrict_oom_score_adj = true
+  enable_unprivileged_ports = true
   stream_server_address = "127.0.0.1"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {plugins}

@@ -50,8 +50,8 @@ pub(super) async fn apply(client: &Client, site: &Site) -> Result<(), NodeError>
         "clusterIP": site.network.dns_service().to_string(),
         "selector": {"k8s-app": "kube-dns"},
         "ports": [
-            {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 1053},
-            {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 1053},
+            {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+            {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
         ],
     });
     apply_one(&services, "kube-dns", with(system("Service", "v1", "kube-dns"), "spec", spec)).await
@@ -96,7 +96,7 @@ fn corefile(name_servers: &[Ipv4Addr]) -> String {
         format!("    forward . {}\n    cache 30\n", servers.join(" "))
     };
     format!(
-        ".:1053 {{\n    errors\n    health\n    ready\n    kubernetes cluster.local in-addr.arpa ip6.arpa {{\n        pods insecure\n        fallthrough in-addr.arpa ip6.arpa\n        ttl 5\n    }}\n{forward}    reload\n}}\n"
+        ".:53 {{\n    errors\n    health\n    ready\n    kubernetes cluster.local in-addr.arpa ip6.arpa {{\n        pods insecure\n        fallthrough in-addr.arpa ip6.arpa\n        ttl 5\n    }}\n{forward}    reload\n}}\n"
     )
 }
 
@@ -155,7 +155,7 @@ fn binding() -> Value {
     })
 }
 
-async fn apply_one<K>(objects: &Api<K>, name: &str, object: Value) -> Result<(), NodeError>
+pub(super) async fn apply_one<K>(objects: &Api<K>, name: &str, object: Value) -> Result<(), NodeError>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {

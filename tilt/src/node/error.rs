@@ -46,6 +46,12 @@ pub enum NodeError {
         /// What it said.
         source: Box<kube::Error>,
     },
+    /// Network policies cannot be made true.
+    #[error("the network agent failed: {what}")]
+    Policy {
+        /// What failed.
+        what: String,
+    },
     /// An image recipe of ours cannot be read.
     #[error("the recipe of the image {name} is damaged")]
     Recipe {
@@ -85,7 +91,7 @@ impl NodeError {
 impl Classified for NodeError {
     fn class(&self) -> Class {
         match self {
-            Self::Timeout { .. } | Self::Api { .. } => Class::Transient,
+            Self::Timeout { .. } | Self::Api { .. } | Self::Policy { .. } => Class::Transient,
             Self::Layout(error) => error.class(),
             Self::Process(error) => error.class(),
             Self::Pki(error) => error.class(),
@@ -100,6 +106,7 @@ impl Classified for NodeError {
             Self::Command { .. } => "CommandFailed",
             Self::Timeout { .. } => "NodeNotReady",
             Self::Api { .. } => "KubernetesRefused",
+            Self::Policy { .. } => "NetworkAgentFailed",
             Self::Recipe { .. } => "ImageRecipeDamaged",
             Self::Layout(error) => error.reason(),
             Self::Process(error) => error.reason(),

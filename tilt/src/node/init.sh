@@ -48,6 +48,8 @@ done
 hostname "$name"
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
+# A pod that is refused by policy is told so each time, not once a second: waiting looks like a fault.
+echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
 : > "$private/ready"
 
 # As process 1 it collects every orphan of the node, and takes all down with it.

@@ -15,7 +15,7 @@ use crate::progress::Progress;
 const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Programs of the system that the node uses, and the Debian package that brings each.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("containerd-shim-runc-v2", "containerd"),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("ptp", "containernetworking-plugins"),
     ("portmap", "containernetworking-plugins"),
     ("iptables", "iptables"),
+    ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),

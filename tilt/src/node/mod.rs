@@ -7,7 +7,7 @@
 //! and host name are not those of the machine, several platforms run side by side, and ending one
 //! process ends it all. A link ([`link`]) makes pods and Services reachable from this machine.
 //! Read in this order: [`machine`] (what must be installed), [`sandbox`], [`link`], [`runtime`] (the
-//! processes), [`config`] (their files), [`dns`], [`stop`].
+//! processes), [`config`] (their files), [`policy`] (NetworkPolicy), [`dns`], [`stop`].
 
 mod cgroup;
 mod command;
@@ -17,6 +17,7 @@ mod error;
 pub mod images;
 mod link;
 mod machine;
+pub mod policy;
 mod runtime;
 mod sandbox;
 mod site;
@@ -24,10 +25,12 @@ mod stop;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Client;
 use kube::api::{Api, DeleteParams};
 use tokio::time::Instant;
@@ -63,8 +66,19 @@ pub struct NodeOptions {
     /// Whether pods reach what this machine reaches: five iptables rules and forwarding, both taken
     /// back by [`RealNode::stop`].
     pub egress: bool,
+    /// What makes NetworkPolicy true on the node; without it policies are words.
+    pub agent: Option<NetworkAgent>,
     /// Let the node go on when this process ends.
     pub detach: bool,
+}
+
+/// A program that calls [`policy::run`].
+#[derive(Clone, Debug)]
+pub struct NetworkAgent {
+    /// The program.
+    pub program: PathBuf,
+    /// Its first words; `--kubeconfig`, `--node` and `--pods` are added.
+    pub arguments: Vec<String>,
 }
 
 impl Default for NodeOptions {
@@ -77,7 +91,7 @@ impl Default for NodeOptions {
             ("eks.amazonaws.com/capacityType", "ON_DEMAND"),
         ];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Self { labels: BTreeMap::from(labels), egress: true, detach: false }
+        Self { labels: BTreeMap::from(labels), egress: true, agent: None, detach: false }
     }
 }
 
@@ -114,11 +128,16 @@ impl RealNode {
         let (sandbox, watchdog) =
             progress.step("starting the real node's namespaces", namespaces(&site, &options)).await?;
         progress.step("starting containerd", runtime::containerd(&site, sandbox, &images)).await?;
+        let client = plane.client();
+        if let Some(agent) = &options.agent {
+            rights(&client).await?;
+            let started = runtime::network_agent(&site, sandbox, agent, api_port);
+            progress.step("starting the network agent", started).await?;
+        }
         let begun = Timestamp::now();
         let programs = [kubelet.as_path(), kube_proxy.as_path()];
         let agents = runtime::agents(&site, sandbox, programs, &options.labels, api_port);
         let fresh = progress.step("starting kubelet and kube-proxy", agents).await?;
-        let client = plane.client();
         let since = if fresh { begun } else { Timestamp::UNIX_EPOCH };
         progress.step("real node ready", ready(&client, &site, since)).await?;
         progress.step("cluster DNS ready", name_service(&client, &site)).await?;
@@ -226,6 +245,14 @@ async fn ready(client: &Client, site: &Site, since: Timestamp) -> Result<(), Nod
         }))
     })
     .await
+}
+
+/// The network agent's rights in the cluster.
+async fn rights(client: &Client) -> Result<(), NodeError> {
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    dns::apply_one(&roles, policy::USER, policy::role()).await?;
+    let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+    dns::apply_one(&bindings, policy::USER, policy::binding()).await
 }
 
 /// Applies CoreDNS and waits until it answers.

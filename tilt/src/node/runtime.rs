@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::command::{QUICK, run};
 use super::config::{self, CONTAINERD_SOCKET, Kubelet};
 use super::images::{self, Image};
+use super::policy::{self, AGENT};
 use super::sandbox::{self, digest};
 use super::site::Site;
-use super::{NodeError, machine};
+use super::{NetworkAgent, NodeError, machine};
 use crate::kubeconfig::{self, Proof};
 use crate::layout::write_private;
 use crate::pki::{Authority, Leaf, Pair, Pki};
@@ -84,18 +85,11 @@ pub(super) async fn agents(
 ) -> Result<bool, NodeError> {
     let pki = Pki::open(&site.layout, SystemTime::now())?;
     let authority = pki.authority(Authority::Cluster).certificate;
-    let server = format!("https://{}:{api_port}", site.network.host_address());
-    let identity = |name: &str, user: &str, groups: &[&str]| -> Result<PathBuf, NodeError> {
-        let pair = pki.ensure(&Leaf::client(name, user, groups))?;
-        let path = site.layout.kubeconfig(name);
-        kubeconfig::write(&path, &server, &authority, user, Proof::Certificate(&pair))?;
-        Ok(path)
-    };
     let address = site.network.node_address();
     let serving = pki.ensure(&Leaf::server("kubelet-serving", &[&site.name, &address.to_string()]))?;
     let user = format!("system:node:{}", site.name);
-    let kubelet_identity = identity("kubelet", &user, &["system:nodes"])?;
-    let proxy_identity = identity("kube-proxy", "system:kube-proxy", &[])?;
+    let kubelet_identity = identity(site, api_port, "kubelet", &user, &["system:nodes"])?;
+    let proxy_identity = identity(site, api_port, "kube-proxy", "system:kube-proxy", &[])?;
     let spec = kubelet_spec(site, sandbox, kubelet, labels, &kubelet_identity, &serving, &authority)?;
     let fresh = !site.attach("kubelet").is_some_and(|process| process.runs_as(&spec));
     ensure(site, &spec).await?;
@@ -147,6 +141,47 @@ fn kubelet_spec(
     let keys = [identity, &serving.certificate].map(|path| fs::read_to_string(path).unwrap_or_default());
     spec.environment = environment(&(text + &keys.concat()));
     Ok(spec)
+}
+
+/// Starts the network agent unless it runs as it should. Until it has the rules, no pod has traffic.
+pub(super) async fn network_agent(
+    site: &Site,
+    sandbox: i32,
+    agent: &NetworkAgent,
+    api_port: u16,
+) -> Result<(), NodeError> {
+    let pods = site.network.pods();
+    let mut first = tokio::process::Command::new("nsenter");
+    first.args(sandbox::words(sandbox)).args(["nft", "-f", "-"]);
+    if site.attach(AGENT).is_none() {
+        policy::feed(first, &policy::closed(&pods)).await?;
+    }
+    let identity = identity(site, api_port, AGENT, policy::USER, &[])?;
+    let mut arguments = agent.arguments.clone();
+    arguments.extend([format!("--kubeconfig={}", identity.display()), format!("--node={}", site.name)]);
+    arguments.push(format!("--pods={pods}"));
+    let mut spec = sandbox::inside(site, sandbox, AGENT, &agent.program, arguments);
+    let changed = fs::metadata(&agent.program).and_then(|program| program.modified());
+    let program = format!("{:?}", changed.ok());
+    spec.environment = environment(&(fs::read_to_string(&identity).unwrap_or_default() + &program));
+    ensure(site, &spec).await.map(drop)
+}
+
+/// Makes keys and a kubeconfig of a component that runs on the node.
+fn identity(
+    site: &Site,
+    api_port: u16,
+    name: &str,
+    user: &str,
+    groups: &[&str],
+) -> Result<PathBuf, NodeError> {
+    let pki = Pki::open(&site.layout, SystemTime::now())?;
+    let authority = pki.authority(Authority::Cluster).certificate;
+    let server = format!("https://{}:{api_port}", site.network.host_address());
+    let pair = pki.ensure(&Leaf::client(name, user, groups))?;
+    let path = site.layout.kubeconfig(name);
+    kubeconfig::write(&path, &server, &authority, user, Proof::Certificate(&pair))?;
+    Ok(path)
 }
 
 /// The process of this spec: the one that runs as it says, or a new one.

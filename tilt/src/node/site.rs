@@ -8,8 +8,10 @@ use crate::layout::Layout;
 use crate::network::Network;
 use crate::process::Process;
 
+use super::policy::AGENT;
+
 /// The node's processes that run inside its namespaces, in the order in which they stop.
-pub(super) const INSIDE: [&str; 3] = ["kubelet", "kube-proxy", "containerd"];
+pub(super) const INSIDE: [&str; 4] = ["kubelet", "kube-proxy", AGENT, "containerd"];
 
 /// The process that holds the namespaces.
 pub(super) const SANDBOX: &str = "node";

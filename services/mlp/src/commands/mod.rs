@@ -8,6 +8,7 @@ mod down;
 mod env;
 mod events;
 mod logs;
+mod network_agent;
 mod restart;
 mod status;
 mod support_bundle;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Test(flags) => test::test(&global, &flags).await,
         Command::Bench(flags) => bench::bench(&global, &flags).await,
         Command::BrokerKeys => broker_keys::broker_keys(),
+        Command::NetworkAgent(flags) => network_agent::network_agent(&flags).await,
         Command::Completion(flags) => completion::completion(&flags),
     }
 }

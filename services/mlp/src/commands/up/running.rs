@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mlp_model::Environment;
-use mlp_tilt::node::{NodeOptions, RealNode};
+use mlp_tilt::node::{NetworkAgent, NodeOptions, RealNode};
 use mlp_tilt::plane::Endpoints;
 use mlp_tilt::process::Watchdog;
 use mlp_tilt::{Layout, Plane, Progress, Toolchain};
@@ -44,7 +44,10 @@ impl Running {
         if !self.plane.nodes().real() {
             return self.without_node().await;
         }
-        let options = NodeOptions { detach, ..NodeOptions::default() };
+        let here = std::env::current_exe();
+        let program = here.map_err(|error| Failure::while_doing("finding this binary", &error))?;
+        let agent = NetworkAgent { program, arguments: vec!["network-agent".to_owned()] };
+        let options = NodeOptions { detach, agent: Some(agent), ..NodeOptions::default() };
         let node = RealNode::start(&self.plane, toolchain, options, &Progress::stderr()).await;
         self.node = Some(node.map_err(|error| Failure::of("starting the real node", &error))?);
         Ok(())

@@ -1,0 +1,154 @@
+//! Isolation shown by traffic: between every two pods of two teams and a stranger, what arrives is what
+//! the evaluator of `mlp team reach` says, by whose rule ever.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use kube::api::Api;
+use mlp_crds::Team;
+use mlp_flows::cli::{mlp_ok, shell};
+use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated};
+use serde_json::{Value, json};
+
+/// Ports that each pod serves.
+const PORTS: [u16; 2] = [7000, 7001];
+/// Where kubelet listens on every node.
+const KUBELET: u16 = 10250;
+
+/// A pod that answers on the ports and can ask others.
+fn pod(name: &str) -> Value {
+    let serve = PORTS.map(|port| format!("redis-server --port {port} --protected-mode no --save ''"));
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "nodeSelector": {"kubernetes.io/hostname": mlp_tilt::node::NAME},
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "main", "image": "mlp/redis:7", "imagePullPolicy": "IfNotPresent", "workingDir": "/tmp",
+                "command": ["sh", "-c", format!("{} & exec {}", serve[0], serve[1])],
+                "ports": PORTS.map(|port| json!({"name": format!("p{port}"), "containerPort": port})),
+                "readinessProbe": {"tcpSocket": {"port": PORTS[1]}, "periodSeconds": 1},
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    })
+}
+
+/// Two teams; `near` lets `far` in at one port, and `far` lets its own pods out to it there and nowhere else.
+fn teams() -> [Value; 2] {
+    let [mut near, mut far] = ["near", "far"].map(team);
+    let port = json!([{"port": PORTS[0], "protocol": "TCP"}]);
+    near["spec"]["networkPolicy"] = json!({"ingress": [{"name": "from-far", "namespaceLabels": {"mlplatform.dev/team": "far"}, "ports": port}]});
+    far["spec"]["networkPolicy"] = json!({"egress": [{"name": "to-near", "namespaceLabels": {"mlplatform.dev/team": "near"}, "ports": port}]});
+    [near, far]
+}
+
+/// Which of the targets `address:port` accept a connection from a pod.
+fn reached(from: &str, targets: &[String]) -> BTreeMap<String, bool> {
+    let (namespace, name) = from.split_once('/').unwrap();
+    let asks = targets.iter().map(|target| {
+        let (address, port) = target.rsplit_once(':').unwrap();
+        // Whoever answers something else than Redis has been reached as well.
+        format!("if timeout 3 redis-cli -h {address} -p {port} PING 2>&1 | grep -q 'Could not connect'; then echo {target} no; else echo {target} yes; fi")
+    });
+    let asks = asks.collect::<Vec<_>>().join("; ");
+    let script = format!("eval \"$(cargo mlp env)\"\nkubectl exec -n {namespace} {name} -- sh -c \"{asks}\"");
+    let output = shell(&script, "");
+    assert!(output.status.success(), "{from}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answers = text.lines().filter_map(|line| line.split_once(' '));
+    answers.map(|(target, answer)| (target.to_owned(), answer == "yes")).collect()
+}
+
+/// What the evaluator says.
+fn judged(from: &str, to: &str) -> bool {
+    let answer = mlp_ok(&["team", "reach", "--from", from, "--to", to, "-o", "json"]);
+    serde_json::from_str::<Value>(&answer).unwrap()["arrives"] == true
+}
+
+async fn address(client: &kube::Client, pod: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let (namespace, name) = pod.split_once('/').ok_or("namespace/name")?;
+    let ready = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.clone().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pod =
+        until(&pods, name, &format!("{pod} runs (this needs the real node: Linux and root)"), ready).await?;
+    Ok(pod.status.and_then(|status| status.pod_ip).ok_or("no address")?)
+}
+
+#[tokio::test]
+async fn what_arrives_between_pods_is_what_the_evaluator_says() -> Tested {
+    let client = client().await?;
+    for team in teams() {
+        apply::<Team>(&client, None, &team).await?;
+    }
+    for name in ["near", "far"] {
+        until_isolated(&client, name).await?;
+    }
+    let open = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "open-street"}});
+    apply::<Namespace>(&client, None, &open).await?;
+    let pods = ["near-team/a", "near-team/b", "far-team/a", "far-team/b", "open-street/a"];
+    let mut addresses = BTreeMap::new();
+    for name in pods {
+        let (namespace, short) = name.split_once('/').ok_or("namespace/name")?;
+        apply::<Pod>(&client, Some(namespace), &pod(short)).await?;
+    }
+    for name in pods {
+        addresses.insert(name, address(&client, name).await?);
+    }
+    let node = Api::<Node>::all(client.clone()).get(mlp_tilt::node::NAME).await?;
+    let node = node.status.and_then(|status| status.addresses).unwrap_or_default();
+    let node = node.iter().find(|address| address.type_ == "InternalIP").ok_or("the node has no address")?;
+    let kubelet = format!("{}:{KUBELET}", node.address);
+
+    let mut seen = BTreeMap::new();
+    for from in pods {
+        // Target as a person names it, and as a packet does.
+        let others = pods.iter().filter(|to| **to != from);
+        let mut targets: Vec<_> = others
+            .flat_map(|to| PORTS.map(|port| (format!("{to}:{port}"), format!("{}:{port}", addresses[to]))))
+            .collect();
+        targets.push((kubelet.clone(), kubelet.clone()));
+        let wire: Vec<String> = targets.iter().map(|(_, wire)| wire.clone()).collect();
+        let arrived = reached(from, &wire);
+        for (to, wire) in targets {
+            let (traffic, verdict) = (arrived[&wire], judged(from, &to));
+            assert_eq!(traffic, verdict, "{from} -> {to}: traffic (left) and evaluator (right) disagree");
+            seen.insert((from, to), traffic);
+        }
+    }
+    for (from, to, arrives) in [
+        ("near-team/a", "near-team/b:7000", true),
+        ("near-team/a", "far-team/a:7000", false),
+        ("far-team/a", "near-team/a:7000", true),
+        ("far-team/b", "near-team/a:7001", false),
+        ("open-street/a", "near-team/a:7000", false),
+        ("near-team/a", "open-street/a:7000", false),
+        ("far-team/a", &kubelet, false),
+        ("open-street/a", &kubelet, true),
+    ] {
+        assert_eq!(seen.get(&(from, to.to_owned())), Some(&arrives), "{from} -> {to}");
+    }
+    names_are_resolved("near-team/a");
+    for name in pods {
+        let (namespace, short) = name.split_once('/').ok_or("namespace/name")?;
+        remove(&Api::<Pod>::namespaced(client.clone(), namespace), short).await?;
+    }
+    remove(&Api::<Namespace>::all(client.clone()), "open-street").await?;
+    remove(&Api::<Team>::all(client.clone()), "near").await?;
+    remove(&Api::<Team>::all(client), "far").await
+}
+
+/// By the cluster's DNS, which is the one thing outside that every team may ask.
+fn names_are_resolved(pod: &str) {
+    let (namespace, name) = pod.split_once('/').unwrap();
+    let ask = "busybox nslookup kubernetes.default.svc.cluster.local";
+    let script = format!("eval \"$(cargo mlp env)\"\nkubectl exec -n {namespace} {name} -- {ask}");
+    let output = shell(&script, "");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("Address"), "{said}");
+}
