@@ -70,6 +70,13 @@ impl Network {
         format!("10.{}.0.0/17", 160 + self.slot)
     }
 
+    /// Ranges of the cluster itself, in CIDR notation: Services, pods, and the link between this machine and
+    /// the real node.
+    #[must_use]
+    pub fn cluster_ranges(&self) -> [String; 3] {
+        [self.services(), self.pods(), format!("10.{}.0.0/30", 200 + self.slot)]
+    }
+
     /// Range of pods on simulated nodes, which nothing routes to.
     #[must_use]
     pub fn simulated_pods(&self) -> String {

@@ -387,7 +387,7 @@ pub(crate) struct NetworkAgent {
 /// Flags of `mlp bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Only these benchmarks: bus, onboarding, memory, up.
+    /// Only these benchmarks: bus, onboarding, memory, up, admission, namespaces, quota.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Output format.

@@ -21,7 +21,9 @@ use crate::audit;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeTeam};
-use crate::reconcile::{AccountReconciler, Accounts, ExemptionReconciler, Signals, TeamReconciler, watches};
+use crate::reconcile::{
+    AccountReconciler, Accounts, Enforcer, ExemptionReconciler, Signals, TeamReconciler, watches,
+};
 
 /// How long closing the connection to the broker may take.
 const BUS_DRAIN: Duration = Duration::from_secs(3);
@@ -77,7 +79,8 @@ impl Leader {
         let all = Api::<Team>::all(client.clone());
         let controller =
             Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes.clone()));
-        let signals = Signals::default();
+        let enforcer = Enforcer::named(config.network_policy_enforcer.as_deref());
+        let signals = Signals::new(enforcer.clone());
         let (controller, caches) = watches(controller, &client, signals.clone());
         let teams = controller.handle();
         let namespaces = caches.namespaces();
@@ -124,7 +127,11 @@ impl Leader {
             run_exemptions(&client, stop.clone()).await;
             Ok(())
         };
-        tokio::try_join!(control, health, provision, listen, listen_to_audit, exemptions).map(|_| ())
+        let network = async {
+            enforcer.follow(&client, &teams, stop.clone()).await;
+            Ok(())
+        };
+        tokio::try_join!(control, health, provision, listen, listen_to_audit, exemptions, network).map(|_| ())
     }
 }
 

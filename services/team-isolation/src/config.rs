@@ -30,6 +30,10 @@ pub struct Config {
     /// Addresses of nodes, pods and services in CIDR notation, which no policy of a team may open
     #[arg(long, env = "MLP_PROTECTED_CIDRS", value_name = "CIDR,...", value_delimiter = ',')]
     pub protected_cidrs: Vec<String>,
+    /// Who makes NetworkPolicy true in this cluster: the name of its network (`cilium`, `aws-vpc-cni`), or
+    /// `nodes`, where each node says so by its condition `NetworkPolicyEnforced`
+    #[arg(long, env = "MLP_NETWORK_POLICY_ENFORCER", value_name = "NAME")]
+    pub network_policy_enforcer: Option<String>,
     /// Every team is looked at again after this time, whatever happened or not
     #[arg(long, env = "MLP_RESYNC", value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub resync: Duration,

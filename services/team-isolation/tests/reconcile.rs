@@ -164,7 +164,8 @@ async fn a_team_that_is_as_declared_costs_no_call() {
     world.put_all();
     let condition = |kind: &str, reason: &str, message: &str| {
         json!({
-            "type": kind, "status": "True", "reason": reason, "message": message,
+            "type": kind, "status": if kind == "NetworkEnforced" { "False" } else { "True" },
+            "reason": reason, "message": message,
             "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
         })
     };
@@ -178,6 +179,7 @@ async fn a_team_that_is_as_declared_costs_no_call() {
             condition("Ready", "Isolated", "namespaces, quota, network policy and rights are in force"),
             condition("Declared", "TeamDeclared", "this generation was accepted"),
             condition("Isolated", "TeamIsolated", "this generation was in force"),
+            condition("NetworkEnforced", "NothingRuns", "no node runs anything: nodes are simulated, or none has joined yet"),
         ],
         "namespaces": [{
             "name": "ml-team", "uid": "uid-Namespace", "ready": true, "environment": "local",

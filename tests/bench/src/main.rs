@@ -6,6 +6,7 @@
 
 mod bus;
 mod cargo;
+mod isolation;
 mod memory;
 mod onboarding;
 mod percentile;
@@ -50,6 +51,12 @@ enum Bench {
     Memory,
     /// Bringing the platform up, with everything built
     Up,
+    /// What the admission policies add to the creation of a pod, with 10, 100 and 1,000 teams
+    Admission,
+    /// Teams of three namespaces each at 20 teams a second, and a start of the service on all of them
+    Namespaces,
+    /// 100,000 racing creations against the quota of one team with 20 namespaces
+    Quota,
 }
 
 impl Bench {
@@ -59,6 +66,9 @@ impl Bench {
             Self::Onboarding => onboarding::run(teams).await,
             Self::Memory => memory::run().await,
             Self::Up => up::run().await,
+            Self::Admission => isolation::admission::run().await,
+            Self::Namespaces => isolation::namespaces::run(teams).await,
+            Self::Quota => isolation::quota::run().await,
         }
     }
 

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use mlp_bus::accounts::{Keyring, OperatorMode, Party};
 use mlp_tilt::layout::write_private;
 use mlp_tilt::plane::nats::Operator;
@@ -32,8 +33,16 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Starts from nothing. With `fsync` etcd syncs each write to disk, as a platform does.
+    /// Starts from nothing, with our kinds and rules. With `fsync` etcd syncs each write to disk, as a
+    /// platform does.
     pub(crate) async fn start(fsync: bool) -> Result<Self, Error> {
+        let rig = Self::bare(fsync).await?;
+        rig.install_rules().await?;
+        Ok(rig)
+    }
+
+    /// The same without the rules.
+    pub(crate) async fn bare(fsync: bool) -> Result<Self, Error> {
         let layout = layout()?.with_state(folder()?.join("state"));
         let quiet = Progress::quiet();
         Plane::wipe(&layout, &quiet).await?;
@@ -49,8 +58,23 @@ impl Rig {
         let options = Options { etcd_fsync: fsync, broker: Broker::Operator(operator), ..Options::default() };
         let plane = Plane::start(&layout, options, &quiet).await?;
         install_kinds(&plane.client()).await?;
-        install_rules(&plane).await?;
         Ok(Self { plane, keyring, watchdog: Watchdog::start()? })
+    }
+
+    /// Installs the admission policies, as every platform has them: their cost is part of what is measured.
+    pub(crate) async fn install_rules(&self) -> Result<(), Error> {
+        let rules = self.plane.layout().root().join("deploy/admission").display().to_string();
+        mlp_harness::kubectl(&self.plane.kubeconfig(), &["apply", "--server-side", "-k", &rules]).await?;
+        Ok(())
+    }
+
+    /// A client that acts as a member of a group.
+    pub(crate) async fn member(&self, user: &str, group: &str) -> Result<Client, Error> {
+        let file = Kubeconfig::read_from(self.plane.kubeconfig())?;
+        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(vec![group.to_owned(), "system:authenticated".to_owned()]);
+        Ok(Client::try_from(config)?)
     }
 
     /// The administrator's client.
@@ -81,6 +105,7 @@ impl Rig {
             ("MLP_NATS_OPERATOR_SEED", path(&seed)),
             ("MLP_DATA_DIR", path(&layout.data(name))),
             ("MLP_INSTANCE", format!("{name}-0")),
+            ("MLP_AUDIT_LOG", path(&layout.logs().join("audit.log"))),
             ("MLP_ENVIRONMENT", "local".to_owned()),
             ("MLP_GRPC_LISTEN", "127.0.0.1:0".to_owned()),
         ];
@@ -109,13 +134,6 @@ async fn install_kinds(client: &Client) -> Result<(), Error> {
         mlp_harness::wait_until(std::time::Duration::from_secs(20), &format!("serving {name}"), established)
             .await?;
     }
-    Ok(())
-}
-
-/// The admission policies, as every platform has them: their cost is part of what is measured.
-async fn install_rules(plane: &Plane) -> Result<(), Error> {
-    let rules = plane.layout().root().join("deploy/admission").display().to_string();
-    mlp_harness::kubectl(&plane.kubeconfig(), &["apply", "--server-side", "-k", &rules]).await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, ResourceExt};
 use mlp_crds::Team;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 const NEWS: usize = 16_384;
 
 /// What a platform engineer declares.
-fn team(name: &str) -> Result<Team, Error> {
+pub(crate) fn team(name: &str) -> Result<Team, Error> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": { "name": name },
         "spec": {
@@ -69,16 +69,29 @@ impl Teams {
         Ok(Self { client, news, watch })
     }
 
-    /// Creates the teams, several at once, and gives the time from each request to its `Ready=True`
-    /// seen by a watch, in the order of becoming ready.
+    /// Creates teams like the seed's; see [`Teams::onboard_all`].
     pub(crate) async fn onboard(&mut self, names: &[String]) -> Result<Vec<Duration>, Error> {
+        let teams = names.iter().map(|name| team(name)).collect::<Result<Vec<_>, _>>()?;
+        self.onboard_all(teams, Duration::ZERO).await
+    }
+
+    /// Creates the teams, several at once but none earlier than `every` after the one before, and gives the
+    /// time from each request to its `Ready=True` seen by a watch, in the order of becoming ready.
+    pub(crate) async fn onboard_all(
+        &mut self,
+        teams: Vec<Team>,
+        every: Duration,
+    ) -> Result<Vec<Duration>, Error> {
         let api: Api<Team> = Api::all(self.client.clone());
-        let creations = stream::iter(names).map(|name| {
+        let names: Vec<String> = teams.iter().map(ResourceExt::name_any).collect();
+        let start = tokio::time::Instant::now();
+        let creations = stream::iter(teams).enumerate().map(|(number, team)| {
             let api = &api;
             async move {
-                let (team, begun) = (team(name)?, Instant::now());
+                tokio::time::sleep_until(start + every * u32::try_from(number)?).await;
+                let begun = Instant::now();
                 api.create(&PostParams::default(), &team).await?;
-                Ok::<_, Error>((name.clone(), begun))
+                Ok::<_, Error>((team.name_any(), begun))
             }
         });
         let begun = creations.buffer_unordered(CREATORS).try_collect::<HashMap<_, _>>();

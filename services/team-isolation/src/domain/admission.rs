@@ -109,7 +109,9 @@ fn scheduling(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String
 
 fn network(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String)> {
     let rules = team.network.iter().flat_map(|spec| spec.all_rules());
-    let mut shared: Vec<_> = rules.filter_map(|rule| rule.namespace).collect();
+    // DNS is there for all; what else the cluster runs beside it is nobody's to open.
+    let mut shared: Vec<_> =
+        rules.filter_map(|rule| rule.namespace).filter(|name| name != "kube-system").collect();
     shared.sort_unstable();
     shared.dedup();
     [("shared-namespaces", joined(shared)), ("protected-cidrs", joined(&team.protected_cidrs))].into_iter()

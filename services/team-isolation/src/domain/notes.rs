@@ -16,6 +16,10 @@ pub const COPIES: &str = "CopiesComplete";
 pub const COVERS: &str = "QuotaCoversUse";
 /// Whether the team uses most of its quota.
 pub const NEAR_LIMIT: &str = "QuotaNearLimit";
+/// Whether somebody makes the team's network policies true.
+pub const NETWORK: &str = "NetworkEnforced";
+/// Names that a message lists, at most.
+const LISTED: usize = 5;
 /// Whether classes and pools that the declaration names exist.
 pub const REFERENCES: &str = "ReferencesFound";
 
@@ -164,6 +168,60 @@ pub fn references(missing: &[String]) -> Note {
     }
 }
 
+/// Who makes NetworkPolicy true in the cluster, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Nobody said.
+    Unknown,
+    /// The operator named the cluster's network.
+    By(String),
+    /// The nodes say it themselves.
+    Nodes {
+        /// Nodes on which something runs.
+        real: usize,
+        /// Those among them that do not say that policies hold.
+        open: Vec<String>,
+    },
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::Nodes { real: 0, open: Vec::new() }
+    }
+}
+
+/// About the network policies of a team: `declared` is false where its own are off.
+pub fn network(declared: bool, network: &Network) -> Note {
+    let (holds, reason, message) = match network {
+        _ if !declared => {
+            let message = "spec.networkPolicy.mode is Off: every pod of the cluster reaches the team's";
+            (false, "PolicyOff", message.to_owned())
+        }
+        Network::Unknown => {
+            let message = "nobody said who enforces NetworkPolicy in this cluster; name it by --network-policy-enforcer \
+                           of team-isolation, and until then take every pod to be reachable";
+            (false, "EnforcerUnknown", message.to_owned())
+        }
+        Network::By(name) => {
+            (true, "EnforcerNamed", format!("{name} enforces them, says the platform's operator"))
+        }
+        Network::Nodes { real: 0, .. } => {
+            let message = "no node runs anything: nodes are simulated, or none has joined yet";
+            (false, "NothingRuns", message.to_owned())
+        }
+        Network::Nodes { real, open } if open.is_empty() => {
+            (true, "EveryNode", format!("every node enforces them ({real})"))
+        }
+        Network::Nodes { open, .. } => {
+            let named = open.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
+            let rest = open.len().saturating_sub(LISTED);
+            let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            (false, "NodesOpen", format!("pods on {named}{more} are reachable by all: no policy holds there"))
+        }
+    };
+    Note { kind: NETWORK, holds, reason, message, matters: true }
+}
+
 fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
@@ -193,6 +251,23 @@ mod tests {
         assert_eq!(near(&used).message, "requests.cpu 80 % (16 of 20)");
         assert_eq!(near(&[("requests.cpu", "15999m"), ("pods", "45")]).message, "pods 90 % (45 of 50)");
         assert!(!near(&[("requests.cpu", "0")]).holds);
+    }
+
+    #[test]
+    fn a_network_that_nobody_enforces_is_said_with_the_reason() {
+        let nodes = |real, open: &[&str]| Network::Nodes {
+            real,
+            open: open.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let said = |declared, of: &Network| (network(declared, of).holds, network(declared, of).reason);
+        assert_eq!(said(true, &nodes(2, &[])), (true, "EveryNode"));
+        assert_eq!(said(true, &nodes(2, &["b"])), (false, "NodesOpen"));
+        assert_eq!(said(true, &nodes(0, &[])), (false, "NothingRuns"));
+        assert_eq!(said(true, &Network::By("cilium".to_owned())), (true, "EnforcerNamed"));
+        assert_eq!(said(true, &Network::Unknown), (false, "EnforcerUnknown"));
+        assert_eq!(said(false, &Network::By("cilium".to_owned())), (false, "PolicyOff"));
+        let many = nodes(9, &["a", "b", "c", "d", "e", "f", "g"]);
+        assert!(network(true, &many).message.contains("a, b, c, d, e and 2 more"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod apply;
 mod burst;
 mod demand;
 mod denials;
+mod enforcer;
 mod exemptions;
 mod index;
 mod observe;
@@ -39,6 +40,7 @@ use crate::domain::{SERVICE, claims, model, notes, objects, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
+pub use enforcer::Enforcer;
 pub use exemptions::ExemptionReconciler;
 pub use observe::{Caches, watches};
 use recent::{LOOK_AGAIN, Made, Waiting};

@@ -205,6 +205,7 @@ impl TeamReconciler {
             notes::copies(declared.copies.len(), &around.missing(&declared.copies)),
             notes::covers(&declared.quota, &quota),
             notes::near_limit(&quota),
+            notes::network(declared.network.is_some(), &self.caches.around.signals.enforcer.network()),
         ])
     }
 

@@ -6,17 +6,24 @@ use mlp_reconcile::{Handle, ObjectRef, Store};
 
 use super::demand::Demand;
 use super::denials::Denials;
+use super::enforcer::Enforcer;
 use super::observe::team_of;
 use crate::audit::Refused;
 
-/// Both, shared between the watches, the audit log and the reconciler.
+/// What is told to the reconciler, shared between the watches, the audit log, the nodes and it.
 #[derive(Clone, Default)]
 pub struct Signals {
     pub(super) demand: Demand,
     pub(super) denials: Denials,
+    pub(super) enforcer: Enforcer,
 }
 
 impl Signals {
+    /// Nothing heard yet, in a cluster with this enforcer of NetworkPolicy.
+    pub fn new(enforcer: Enforcer) -> Self {
+        Self { enforcer, ..Self::default() }
+    }
+
     /// Takes a refusal from the audit log, and has its team looked at where that changes anything.
     pub fn take(&self, refused: Refused, namespaces: &Store<Namespace>, teams: &Handle<Team>) {
         let Some(team) =

@@ -141,7 +141,9 @@ impl NetworkPolicySpec {
     /// platform's events and its gRPC added); the team's own namespaces are admitted as well.
     pub fn default_egress() -> Vec<NetworkRule> {
         vec![
-            rule("dns", None, &[(Protocol::Udp, 53), (Protocol::Tcp, 53)]),
+            rule("dns", Some("kube-system"), &DNS),
+            // NodeLocal DNSCache: the node answers at this address, which leads nowhere else.
+            NetworkRule { cidr: Some("169.254.20.10/32".to_owned()), ..rule("dns-of-the-node", None, &DNS) },
             outside("https", "0.0.0.0/0", "169.254.0.0/16"),
             outside("https-v6", "::/0", "fd00:ec2::254/128"),
             rule("shared-database", Some("database"), &[(Protocol::Tcp, 5432)]),
@@ -151,6 +153,9 @@ impl NetworkPolicySpec {
         ]
     }
 }
+
+/// Of the cluster's own DNS alone: a name server elsewhere is a way out for data.
+const DNS: [(Protocol, u16); 2] = [(Protocol::Udp, 53), (Protocol::Tcp, 53)];
 
 /// HTTPS to everywhere but the metadata service, which hands out a node's own credentials.
 fn outside(name: &str, cidr: &str, metadata: &str) -> NetworkRule {

@@ -157,6 +157,8 @@ impl Running {
                 self.layout.data("cost-attribution").join("costs.db").display().to_string(),
             ),
             ("team-isolation", "MLP_NATS_OPERATOR_SEED", seed),
+            ("team-isolation", "MLP_NETWORK_POLICY_ENFORCER", "nodes".to_owned()),
+            ("team-isolation", "MLP_PROTECTED_CIDRS", self.plane.network().cluster_ranges().join(",")),
             ("team-isolation", "MLP_AUDIT_LOG", self.layout.logs().join("audit.log").display().to_string()),
         ];
         Surroundings {

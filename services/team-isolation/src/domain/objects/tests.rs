@@ -70,7 +70,10 @@ fn default_deny_selects_all_pods_and_admits_nothing() {
     let deny = find(&objects, Kind::NetworkPolicy, network::DENY);
     assert_eq!(deny["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
     let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
-    let dns = json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]});
+    let dns = json!({
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
+        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    });
     assert!(admit["spec"]["egress"].as_array().unwrap().contains(&dns));
     let own = json!({"from": [{"namespaceSelector": {"matchLabels": {"mlplatform.dev/team": "ml"}}}]});
     assert_eq!(admit["spec"]["ingress"][0], own);
