@@ -16,6 +16,7 @@
 mod attack;
 mod control_plane;
 mod host;
+mod kills;
 mod mtb;
 mod network;
 mod objects;

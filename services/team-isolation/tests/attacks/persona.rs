@@ -21,6 +21,8 @@ pub(crate) enum Persona {
     MlAdmin,
     /// Admin of team `tiny`.
     TinyAdmin,
+    /// Admin of the teams that come and go while the service is killed.
+    HalfAdmin,
     /// Somebody who declares teams and may read no Secret.
     TeamWriter,
     /// Somebody who may change every object of the cluster, and is not the platform.
@@ -43,6 +45,7 @@ impl Persona {
             ),
             Self::MlAdmin => ("mia", member("ml-admins")),
             Self::TinyAdmin => ("tim", member("tiny-admins")),
+            Self::HalfAdmin => ("hal", member("half-admins")),
             Self::TeamWriter => ("tea", member("team-writers")),
             Self::Operator => ("ops", member("operators")),
             Self::Root => return None,

@@ -22,7 +22,7 @@ use crate::attack::Call;
 use crate::objects::{HOME, LAB, ML};
 use crate::persona::{Persona, send};
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Makes the world once for all tests of the process.
 pub(crate) async fn ready() {
@@ -147,10 +147,23 @@ async fn kinds_are_counted(client: &Client) {
 
 /// Runs the service as long as `work` takes, with a broker of its own.
 pub(crate) async fn with_service<T>(work: impl Future<Output = T>) -> T {
+    serve(client().await, End::Drained, work).await
+}
+
+/// How the service ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// As it is told to.
+    Drained,
+    /// In the middle of whatever it does.
+    Killed,
+}
+
+/// Runs the service through a client as long as `work` takes.
+pub(crate) async fn serve<T>(client: Client, end: End, work: impl Future<Output = T>) -> T {
     // One at a time: a second writer would be a second leader.
     static ONE: Mutex<()> = Mutex::const_new(());
     let _one = ONE.lock().await;
-    let client = client().await;
     let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
     let bus = Bus::connect(BusOptions { servers: vec![nats.url()], ..BusOptions::default() }).await.unwrap();
     let topology = mlp_bus::Topology::builtin().unwrap();
@@ -173,6 +186,12 @@ pub(crate) async fn with_service<T>(work: impl Future<Output = T>) -> T {
     *BUS.lock().await = Some(bus);
     let result = work.await;
     *BUS.lock().await = None;
+    if end == End::Killed {
+        running.abort();
+        consumed.abort();
+        drop((running.await, consumed.await));
+        return result;
+    }
     stop.cancel();
     running.await.unwrap();
     consumed.await.unwrap().unwrap();
@@ -183,7 +202,7 @@ pub(crate) async fn with_service<T>(work: impl Future<Output = T>) -> T {
 static BUS: Mutex<Option<Bus>> = Mutex::const_new(None);
 
 /// The administrator's client.
-async fn client() -> Client {
+pub(crate) async fn client() -> Client {
     ControlPlane::shared().await.unwrap().client().await.unwrap()
 }
 
@@ -205,7 +224,7 @@ pub(crate) async fn isolated(teams: &[Value]) {
     }
 }
 
-async fn team_named(name: &str) -> Option<Team> {
+pub(crate) async fn team_named(name: &str) -> Option<Team> {
     Api::<Team>::all(client().await).get_opt(name).await.unwrap()
 }
 
@@ -272,7 +291,7 @@ pub(crate) async fn offboarded_with(object: &Value) -> String {
     said
 }
 
-async fn gone(team: &str) {
+pub(crate) async fn gone(team: &str) {
     wait_until(LIMIT, "the team to be gone", || async { team_named(team).await.is_none().then_some(()) })
         .await
         .unwrap();

@@ -1,0 +1,297 @@
+//! The service killed after each of its writes, on the way in, on the way out and at the end: whatever is
+//! half-made lets a member do nothing that a whole team would not, and the next start makes it whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use mlp_crds::Team;
+use mlp_crds::team::OffboardingStep;
+use mlp_harness::wait_until;
+use mlp_reconcile::conditions::{READY, is_true};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::attack::Call;
+use crate::objects::{ML, account, binding, config_map, core, of, pod};
+use crate::persona::{Answer, Persona, send};
+use crate::world::{self, End, LIMIT};
+
+/// More writes than any of the ways takes: reaching it means that a way never ends.
+const MOST: usize = 60;
+
+/// Lets a number of writes through; what comes after waits for ever, as it would for a process that is gone.
+struct Scissors {
+    client: Client,
+    left: Arc<AtomicUsize>,
+    cut: CancellationToken,
+}
+
+impl Scissors {
+    fn after(client: Client, writes: usize) -> (Client, CancellationToken) {
+        let (cut, namespace) = (CancellationToken::new(), client.default_namespace().to_owned());
+        let scissors = Self { client, left: Arc::new(AtomicUsize::new(writes)), cut: cut.clone() };
+        (Client::new(scissors, namespace), cut)
+    }
+}
+
+impl tower::Service<Request<Body>> for Scissors {
+    type Response = Response<Body>;
+    type Error = kube::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, kube::Error>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let reads = request.method() == Method::GET;
+        let (client, cut) = (self.client.clone(), self.cut.clone());
+        let allowed = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if !reads && allowed.is_err() {
+            return Box::pin(async move {
+                cut.cancel();
+                std::future::pending().await
+            });
+        }
+        if reads && allowed.is_ok() {
+            self.left.fetch_add(1, Ordering::SeqCst);
+        }
+        Box::pin(async move { client.send(request).await })
+    }
+}
+
+/// Runs the service until it wants to write once more than `writes`, or `done`; whether it was cut.
+async fn killed_after(writes: usize, team: &str, done: impl Fn(Option<&Team>) -> bool) -> bool {
+    let (client, cut) = Scissors::after(world::client().await, writes);
+    let end = async {
+        let settled = wait_until(LIMIT, "the team to be done", || async {
+            done(world::team_named(team).await.as_ref()).then_some(())
+        });
+        tokio::select! {
+            () = cut.cancelled() => true,
+            settled = settled => settled.map(|()| false).unwrap(),
+        }
+    };
+    world::serve(client, End::Killed, end).await
+}
+
+/// Lets the service make whole what is half-made.
+async fn finished(team: &str, done: impl Fn(Option<&Team>) -> bool) {
+    let what = format!("team {team} to be whole again");
+    let whole =
+        wait_until(LIMIT, &what, || async { done(world::team_named(team).await.as_ref()).then_some(()) });
+    world::with_service(whole).await.unwrap();
+}
+
+fn team(name: &str) -> Value {
+    json!({
+        "apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": {"name": name},
+        "spec": {
+            "quota": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "4", "memory": "8Gi"}, "objects": {"pods": 5}},
+            "limitRange": {"container": {"default": {"cpu": "200m", "memory": "256Mi"}}},
+            "access": {"admin": {"groups": ["half-admins"]}},
+        },
+    })
+}
+
+fn is_whole(team: Option<&Team>) -> bool {
+    let Some(team) = team else { return false };
+    let conditions = team.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    is_true(conditions, READY, team.metadata.generation)
+        && team.status.as_ref().is_some_and(|status| status.outbox.pending.is_empty())
+}
+
+fn is_retained(team: Option<&Team>) -> bool {
+    let status = team.and_then(|team| team.status.as_ref());
+    status.is_some_and(|status| {
+        status.offboarding.as_ref().is_some_and(|out| out.step == OffboardingStep::Retained)
+            && status.outbox.pending.is_empty()
+    })
+}
+
+/// What a member tries; none of it may ever be admitted.
+fn attacks(namespace: &str) -> Vec<(&'static str, Call)> {
+    let who = Persona::HalfAdmin;
+    let pods = core(namespace, "pods");
+    let policies = of("networking.k8s.io/v1", namespace, "networkpolicies");
+    let bindings = of("rbac.authorization.k8s.io/v1", namespace, "rolebindings");
+    let everybody = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "all"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}});
+    let mut admin = binding("mine", account(namespace, "default"));
+    admin["roleRef"] =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"});
+    let quota = json!({"spec": {"hard": {"pods": "5000"}}});
+    vec![
+        (
+            "a privileged pod",
+            Call::create(who, &pods, pod("x"))
+                .with("/spec/containers/0/securityContext", json!({"privileged": true})),
+        ),
+        (
+            "a pod on the host's network",
+            Call::create(who, &pods, pod("x")).with("/spec/hostNetwork", json!(true)),
+        ),
+        (
+            "a pod with the host's files",
+            Call::create(who, &pods, pod("x"))
+                .with("/spec/volumes", json!([{"name": "host", "hostPath": {"path": "/"}}])),
+        ),
+        ("more quota", Call::patch(who, &format!("{}/team-quota", core(namespace, "resourcequotas")), quota)),
+        ("no default deny", Call::plain(who, "DELETE", &format!("{policies}/default-deny"))),
+        ("a policy for everybody", Call::create(who, &policies, everybody)),
+        ("cluster-admin", Call::create(who, &bindings, admin)),
+        (
+            "another team's label",
+            Call::patch(
+                who,
+                &format!("/api/v1/namespaces/{namespace}"),
+                json!({"metadata": {"labels": {"mlplatform.dev/team": "ml"}}}),
+            ),
+        ),
+        (
+            "no label at all",
+            Call::patch(
+                who,
+                &format!("/api/v1/namespaces/{namespace}"),
+                json!({"metadata": {"labels": {"mlplatform.dev/team": null}}}),
+            ),
+        ),
+        ("a pod of another team", Call::create(who, &core(ML, "pods"), pod("x"))),
+        ("another team's secrets", Call::plain(who, "GET", &core(ML, "secrets"))),
+    ]
+}
+
+/// Fails where an attack is admitted, or a good pod before quota, limits and policy are there.
+async fn check(namespace: &str, when: &str) {
+    for (what, attack) in attacks(namespace) {
+        assert!(!attack.send().await.is_admitted(), "{when}: {what} was admitted");
+    }
+    if may_work(namespace).await {
+        let get = |path: String| async move { send(Persona::Root, "GET", &path, None).await };
+        let quota = get(format!("{}/team-quota", core(namespace, "resourcequotas"))).await;
+        assert!(
+            quota.body["status"]["hard"]["pods"].is_string(),
+            "{when}: a pod is admitted, and no quota is in force"
+        );
+        for path in [
+            format!("{}/team-limits", core(namespace, "limitranges")),
+            format!("{}/default-deny", of("networking.k8s.io/v1", namespace, "networkpolicies")),
+        ] {
+            assert!(get(path.clone()).await.is_admitted(), "{when}: a pod is admitted without {path}");
+        }
+    }
+}
+
+async fn may_work(namespace: &str) -> bool {
+    Call::create(Persona::HalfAdmin, &core(namespace, "pods"), pod("good")).send().await.is_admitted()
+}
+
+async fn change(team: &str, method: &str, body: Option<&Value>) -> Answer {
+    send(Persona::Root, method, &format!("/apis/mlplatform.dev/v1alpha1/teams/{team}"), body).await
+}
+
+#[tokio::test]
+async fn killed_after_each_write_nothing_half_made_is_open() {
+    world::ready().await;
+    on_the_way_in().await;
+    on_the_way_out().await;
+    at_the_end().await;
+}
+
+async fn on_the_way_in() {
+    for writes in 0..MOST {
+        let name = format!("half-in-{writes}");
+        world::apply(&world::client().await, &team(&name)).await;
+        let was_cut = killed_after(writes, &name, is_whole).await;
+        check(&format!("{name}-team"), &format!("way in, killed after {writes} writes")).await;
+        finished(&name, is_whole).await;
+        assert!(may_work(&format!("{name}-team")).await, "whole after {writes} writes and a new start");
+        assert!(change(&name, "DELETE", None).await.is_admitted());
+        // Its own writes would be counted with those of the next.
+        world::with_service(world::gone(&name)).await;
+        if !was_cut {
+            assert!(writes > 8, "the way in is more than {writes} writes");
+            return;
+        }
+    }
+    panic!("the way in has no end");
+}
+
+/// What the team has: a Deployment, a pod of its own, rights that it gave, and data.
+async fn inhabit(namespace: &str) {
+    let client = world::client().await;
+    let mut template = pod("x");
+    template["metadata"] = json!({"labels": {"app": "web"}});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": template["metadata"], "spec": template["spec"]}}});
+    let place = |mut object: Value| {
+        object["metadata"]["namespace"] = json!(namespace);
+        object
+    };
+    for object in [
+        deployment,
+        place(pod("alone")),
+        place(binding("given", account(namespace, "default"))),
+        place(config_map("data")),
+    ] {
+        world::apply(&client, &object).await;
+    }
+}
+
+async fn on_the_way_out() {
+    let suspend = json!({"spec": {"offboarding": {"phase": "Suspended", "retentionHours": 1}}});
+    for writes in 0..MOST {
+        let name = format!("half-out-{writes}");
+        let namespace = format!("{name}-team");
+        world::with_service(world::isolated(&[team(&name)])).await;
+        inhabit(&namespace).await;
+        assert!(change(&name, "PATCH", Some(&suspend)).await.is_admitted());
+        let was_cut = killed_after(writes, &name, is_retained).await;
+        let when = format!("way out, killed after {writes} writes");
+        check(&namespace, &when).await;
+        let deployment =
+            send(Persona::Root, "GET", &format!("{}/web", of("apps/v1", &namespace, "deployments")), None)
+                .await;
+        if deployment.body["spec"]["replicas"] == 0 {
+            assert!(
+                !may_work(&namespace).await,
+                "{when}: work is stopped, and its rights were not cut before"
+            );
+        }
+        let data =
+            send(Persona::Root, "GET", &format!("{}/data", core(&namespace, "configmaps")), None).await;
+        assert!(data.is_admitted(), "{when}: the data is gone");
+        finished(&name, is_retained).await;
+        assert!(!may_work(&namespace).await, "{when}: a suspended team works");
+        assert!(change(&name, "DELETE", None).await.is_admitted());
+        if !was_cut {
+            assert!(writes > 4, "the way out is more than {writes} writes");
+            return;
+        }
+    }
+    panic!("the way out has no end");
+}
+
+async fn at_the_end() {
+    for writes in 0..MOST {
+        let name = format!("half-end-{writes}");
+        let namespace = format!("{name}-team");
+        world::with_service(world::isolated(&[team(&name)])).await;
+        assert!(change(&name, "DELETE", None).await.is_admitted());
+        let was_cut = killed_after(writes, &name, |team| team.is_none()).await;
+        check(&namespace, &format!("end, killed after {writes} writes")).await;
+        finished(&name, |team| team.is_none()).await;
+        assert!(!may_work(&namespace).await, "a team that is gone works");
+        if !was_cut {
+            assert!(writes > 2, "the end is more than {writes} writes");
+            return;
+        }
+    }
+    panic!("the end has no end");
+}
