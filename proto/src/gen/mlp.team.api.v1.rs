@@ -303,6 +303,13 @@ pub struct PlanTeamResponse {
     /// What keeps the declaration from becoming true; nothing is done then.
     #[prost(string, repeated, tag = "2")]
     pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What of others stays in namespaces that are adopted, and what it means; as `legacy: LimitRange old: ...`.
+    #[prost(string, repeated, tag = "3")]
+    pub kept: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Namespaces that are there and would be adopted, once they are offered to the team by the annotation
+    /// `mlplatform.dev/adopt-by`.
+    #[prost(string, repeated, tag = "4")]
+    pub offers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for PlanTeamResponse {
     const NAME: &'static str = "PlanTeamResponse";

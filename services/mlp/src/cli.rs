@@ -243,6 +243,8 @@ pub(crate) enum TeamVerb {
         /// The team.
         team: String,
     },
+    /// Show what adopting a namespace that is there would do, and offer it to the team.
+    Adopt(Adopt),
     /// Check every piece of the team's isolation; fails where one is missing.
     Compliance {
         /// The team.
@@ -368,6 +370,18 @@ pub(crate) struct Test {
     /// List the rungs and what each finds.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// Flags of `mlp team adopt`.
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    /// The team.
+    pub(crate) team: String,
+    /// The namespace, which no team has.
+    pub(crate) namespace: String,
+    /// Offer it to the team; without this the plan is shown and nothing is changed.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Flags of `mlp network-agent`.

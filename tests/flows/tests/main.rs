@@ -1,5 +1,6 @@
 //! Flows on the platform that `cargo mlp test` brought up; one binary, one module per story.
 
+mod adoption;
 mod bad_input;
 mod commands;
 mod isolation;

@@ -1,12 +1,21 @@
 //! What the cluster holds of a team, read for one call: the replicas that serve gRPC keep no caches.
 
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind, NamespaceResourceScope};
+use kube::{Client, Resource, ResourceExt as _};
 use mlp_model::labels;
+use mlp_reconcile::controller::Object as Kubernetes;
+use serde_json::Value;
 use tonic::Status;
 
 use super::refused;
 use crate::domain::SERVICE;
+use crate::domain::adoption::{self, Found};
+use crate::domain::claims::Obstacle;
+use crate::domain::model::DeclaredTeam;
 use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::quota::NAME;
 use crate::domain::objects::{Key, Kind};
@@ -29,7 +38,7 @@ const KINDS: [(Kind, &str, &str, &str, &str); 9] = [
 ];
 
 /// Everything of the team that carries the service's label.
-pub(super) async fn observed(client: &kube::Client, team: &str) -> Result<Observed, Status> {
+pub(super) async fn observed(client: &Client, team: &str) -> Result<Observed, Status> {
     let mut observed = Observed::default();
     for (kind, group, version, name, plural) in KINDS {
         let resource =
@@ -59,4 +68,69 @@ pub(super) async fn observed(client: &kube::Client, team: &str) -> Result<Observ
         }
     }
     Ok(observed)
+}
+
+/// Namespaces that are there and nobody's, though the team declares them.
+#[derive(Default)]
+pub(super) struct Adopted {
+    /// What keeps them from being adopted.
+    pub(super) problems: Vec<String>,
+    /// What of others stays in them.
+    pub(super) kept: Vec<String>,
+    /// Those that nobody has offered to the team yet.
+    pub(super) offers: Vec<String>,
+}
+
+/// Looks at the namespaces that the team would adopt, and counts them as its own in `observed`.
+pub(super) async fn adopted(
+    client: &Client,
+    team: &DeclaredTeam,
+    observed: &mut Observed,
+) -> Result<Adopted, Status> {
+    let mut adopted = Adopted::default();
+    for name in team.namespace_names() {
+        let key = Key { kind: Kind::Namespace, namespace: name.clone(), name: name.clone() };
+        if observed.live.contains_key(&key) {
+            continue;
+        }
+        let found = Api::<Namespace>::all(client.clone()).get_opt(&name).await;
+        let Some(namespace) = found.map_err(|error| refused("read the namespace", &error))? else { continue };
+        let labelled = namespace.labels().get(labels::TEAM).cloned();
+        let value = serde_json::to_value(&namespace).unwrap_or_default();
+        let obstacle = match (labelled, adoption::owner(&value)) {
+            (Some(other), _) => Some(Obstacle::OtherTeam { namespace: name.clone(), team: other }),
+            (None, Some(owner)) => Some(Obstacle::Owned { namespace: name.clone(), owner }),
+            (None, None) => None,
+        };
+        if let Some(obstacle) = obstacle {
+            adopted.problems.push(obstacle.to_string());
+            continue;
+        }
+        if adoption::offered_to(&value).as_deref() != Some(team.name.as_str()) {
+            adopted.offers.push(name.clone());
+        }
+        let kept = adoption::kept(team, &found_in(client, &name).await?);
+        adopted.kept.extend(kept.into_iter().map(|line| format!("{name}: {line}")));
+        observed.live.insert(key, value);
+    }
+    Ok(adopted)
+}
+
+async fn found_in(client: &Client, namespace: &str) -> Result<Found, Status> {
+    Ok(Found {
+        quotas: all::<ResourceQuota>(client, namespace).await?,
+        limits: all::<LimitRange>(client, namespace).await?,
+        policies: all::<NetworkPolicy>(client, namespace).await?,
+        bindings: all::<RoleBinding>(client, namespace).await?,
+    })
+}
+
+async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<Value>, Status>
+where
+    K: Kubernetes + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    let listed =
+        Api::<K>::namespaced(client.clone(), namespace).list(&ListParams::default().limit(MOST)).await;
+    let listed = listed.map_err(|error| refused("read what is in the namespace", &error))?;
+    Ok(listed.items.iter().filter_map(|object| serde_json::to_value(object).ok()).collect())
 }

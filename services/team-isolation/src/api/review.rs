@@ -27,13 +27,20 @@ pub(super) async fn plan(
             return Ok(proto::PlanTeamResponse { problems, ..proto::PlanTeamResponse::default() });
         }
     };
-    let observed = live::observed(client, declared.name.as_str()).await?;
+    let mut observed = live::observed(client, declared.name.as_str()).await?;
+    let adopted = live::adopted(client, &declared, &mut observed).await?;
+    if !adopted.problems.is_empty() {
+        return Ok(proto::PlanTeamResponse {
+            problems: adopted.problems,
+            ..proto::PlanTeamResponse::default()
+        });
+    }
     let leaving = leaving(&declared, &observed);
     let split = lease::of(&declared, &observed, &leaving, &lease::Demands::new());
     let around = Surroundings { split, leaving, ..Surroundings::default() };
     let plan = plan::plan(objects::of(&declared, &around), &observed);
     let steps = plan.steps.iter().map(ToString::to_string).collect();
-    Ok(proto::PlanTeamResponse { steps, problems: Vec::new() })
+    Ok(proto::PlanTeamResponse { steps, problems: Vec::new(), kept: adopted.kept, offers: adopted.offers })
 }
 
 /// Namespaces of the team that its declaration no longer names.

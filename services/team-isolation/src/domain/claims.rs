@@ -1,7 +1,7 @@
 //! Whose a namespace is.
 //!
 //! A namespace that exists belongs to the team that its labels name, provided that this service put
-//! them there; nobody takes it over. A namespace that does not exist yet goes to the oldest Team
+//! them there; nobody takes it over, unless it is nobody's and offered to the team. A namespace that does not exist yet goes to the oldest Team
 //! that names it. A team gets all of its namespaces or nothing is made for it.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,10 @@ pub struct Existing {
     pub team: Option<String>,
     /// Who made it, as far as its metadata tells; for the message to people.
     pub made_by: Option<String>,
+    /// The team that it is offered to, by whoever may change namespaces.
+    pub offered_to: Option<String>,
+    /// What owns it, as its ownerReferences say.
+    pub owner: Option<String>,
     /// Whether it is being deleted.
     pub terminating: bool,
 }
@@ -51,6 +55,13 @@ pub enum Obstacle {
         namespace: String,
         /// Who, as far as its metadata tells.
         made_by: Option<String>,
+    },
+    /// It is offered to the team, and something else owns it.
+    Owned {
+        /// The namespace.
+        namespace: String,
+        /// Kind and name of the owner.
+        owner: String,
     },
     /// It is ours and on its way out; it can be made anew once it is gone.
     Terminating {
@@ -79,9 +90,15 @@ impl fmt::Display for Obstacle {
                 let owner = made_by.as_deref().unwrap_or("somebody outside the platform");
                 write!(
                     formatter,
-                    "namespace {namespace} exists and was made by {owner}; choose another name in spec.namespaces, or delete that namespace"
+                    "namespace {namespace} exists and was made by {owner}; choose another name in spec.namespaces, or have it adopted \
+                     (`cargo mlp team adopt` shows what that would mean)"
                 )
             }
+            Self::Owned { namespace, owner } => write!(
+                formatter,
+                "namespace {namespace} is owned by {owner}, which would change or delete it; take it out there (delete the \
+                 owner with --cascade=orphan, or remove the ownerReference), then it is adopted"
+            ),
             Self::Terminating { namespace } => {
                 write!(formatter, "namespace {namespace} is being deleted; it is made anew once it is gone")
             }
@@ -112,6 +129,12 @@ fn obstacle(
         }
         Some(Existing { team: Some(holder), .. }) => {
             Some(Obstacle::OtherTeam { namespace, team: holder.clone() })
+        }
+        Some(Existing { offered_to: Some(offered), terminating, owner, .. }) if *offered == team.team => {
+            if *terminating {
+                return Some(Obstacle::Terminating { namespace });
+            }
+            owner.clone().map(|owner| Obstacle::Owned { namespace, owner })
         }
         Some(Existing { made_by, .. }) => Some(Obstacle::Foreign { namespace, made_by: made_by.clone() }),
         None => {

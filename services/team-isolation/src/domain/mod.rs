@@ -6,6 +6,7 @@
 //! from going), [`outcome`] (what is said about it).
 
 pub mod admission;
+pub mod adoption;
 pub mod claims;
 pub mod compliance;
 pub mod contents;

@@ -22,6 +22,7 @@ use super::recent::Recent;
 use super::signals::Signals;
 use super::surroundings::{self, Around};
 use crate::domain::SERVICE;
+use crate::domain::adoption;
 use crate::domain::claims::{Claimant, Existing};
 use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::{Key, Kind, quota};
@@ -222,6 +223,7 @@ impl TeamReconciler {
         let mut live =
             keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
         self.caches.recent.overlay(&name, &mut live);
+        self.add_offered(team, &mut live);
         let quotas =
             live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota && key.name == quota::NAME);
         let in_force = quotas.filter_map(|(key, value)| {
@@ -230,6 +232,18 @@ impl TeamReconciler {
         });
         let quota_in_force = in_force.collect();
         Observed { live, quota_in_force }
+    }
+
+    /// Namespaces that the team is to adopt count as its own: what is missing on them is applied.
+    fn add_offered(&self, team: &Team, live: &mut BTreeMap<Key, Value>) {
+        for name in team.namespace_names() {
+            let Some(namespace) = self.caches.namespaces.get(&ObjectRef::new(&name)) else { continue };
+            let Ok(value) = serde_json::to_value(&*namespace) else { continue };
+            let is_offered = adoption::offered_to(&value).is_some_and(|offered| offered == team.name_any());
+            if is_offered && team_of(&*namespace).is_none() {
+                live.entry(Key { kind: Kind::Namespace, namespace: name.clone(), name }).or_insert(value);
+            }
+        }
     }
 
     /// The namespaces of these names that exist, with their owners.
@@ -253,8 +267,11 @@ impl TeamReconciler {
             };
             let forged =
                 managers.as_ref().is_some_and(|managers| !managers.iter().any(|manager| manager == SERVICE));
+            let value = serde_json::to_value(&*namespace).unwrap_or_default();
             let entry = Existing {
                 uid,
+                offered_to: adoption::offered_to(&value),
+                owner: adoption::owner(&value),
                 team: labelled.filter(|_| !forged),
                 made_by: managers.and_then(|managers| managers.into_iter().next()),
                 terminating: namespace.metadata.deletion_timestamp.is_some(),

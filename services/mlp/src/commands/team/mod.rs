@@ -1,6 +1,7 @@
 //! `cargo mlp team ...`: what a team has, what it may do, and why something was refused; asked of
 //! team-isolation over gRPC as the person who calls.
 
+mod adopt;
 mod kubeconfig;
 mod print;
 mod sarif;
@@ -53,6 +54,7 @@ pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
             let answer = client.plan_team(proto::PlanTeamRequest { name: team.clone(), spec: None }).await;
             said(flags.output, &answer.map_err(refused)?.into_inner(), print::plan)
         }
+        TeamVerb::Adopt(flags) => adopt::adopt(&platform, &mut client, flags).await,
         TeamVerb::Compliance { team } => {
             let answer = client.get_compliance(proto::GetComplianceRequest { name: team.clone() }).await;
             let answer = answer.map_err(refused)?.into_inner();

@@ -93,7 +93,16 @@ pub(super) fn plan(answer: &proto::PlanTeamResponse) -> String {
     if !answer.problems.is_empty() {
         return format!("cannot be made true:\n  {}", answer.problems.join("\n  "));
     }
-    if answer.steps.is_empty() { "nothing to do".to_owned() } else { answer.steps.join("\n") }
+    let mut text = if answer.steps.is_empty() { "nothing to do".to_owned() } else { answer.steps.join("\n") };
+    if !answer.offers.is_empty() {
+        let names = answer.offers.join(", ");
+        text.push_str(&format!("\n\nafter {names} was offered to the team: nobody made it for the team"));
+    }
+    if !answer.kept.is_empty() {
+        text.push_str("\n\nstays as others made it:\n  ");
+        text.push_str(&answer.kept.join("\n  "));
+    }
+    text
 }
 
 pub(super) fn compliance(answer: &proto::GetComplianceResponse) -> String {

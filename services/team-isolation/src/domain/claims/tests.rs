@@ -16,6 +16,8 @@ fn existing(name: &str, team: Option<&str>, terminating: bool) -> BTreeMap<Strin
         team: team.map(str::to_owned),
         made_by: Some("kubectl-create".to_owned()),
         terminating,
+        offered_to: None,
+        owner: None,
     };
     [(name.to_owned(), found)].into()
 }
@@ -67,4 +69,25 @@ fn ones_own_namespace_on_its_way_out_is_waited_for() {
     let found = obstacles(&team, &[], &existing("a-team", Some("a"), true));
     assert!(found[0].passes());
     assert!(obstacles(&team, &[], &existing("a-team", Some("a"), false)).is_empty());
+}
+
+#[test]
+fn a_namespace_is_adopted_by_the_team_that_it_is_offered_to_and_by_no_other() {
+    let team = claimant("a", "t", &["legacy"]);
+    let mut there = existing("legacy", None, false);
+    there.get_mut("legacy").unwrap().offered_to = Some("a".to_owned());
+    assert_eq!(obstacles(&team, &[], &there), []);
+    assert!(matches!(
+        obstacles(&claimant("b", "t", &["legacy"]), &[], &there)[..],
+        [Obstacle::Foreign { .. }]
+    ));
+    there.get_mut("legacy").unwrap().owner = Some("Profile a".to_owned());
+    let found = obstacles(&team, &[], &there);
+    assert!(found[0].to_string().contains("owned by Profile a"), "{}", found[0]);
+    let mut taken = existing("legacy", Some("b"), false);
+    taken.get_mut("legacy").unwrap().offered_to = Some("a".to_owned());
+    assert!(
+        matches!(obstacles(&team, &[], &taken)[..], [Obstacle::OtherTeam { .. }]),
+        "an offer takes nothing away"
+    );
 }

@@ -1,0 +1,91 @@
+//! A namespace that was there before the platform: shown before anything is done, adopted with consent,
+//! and everything in it stays.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use mlp_crds::Team;
+use mlp_flows::cli::{mlp, mlp_ok};
+use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated};
+use serde_json::{Value, json};
+
+fn heir() -> Value {
+    let mut heir = team("heir");
+    heir["spec"]["namespaces"] = json!([{"name": "heirloom"}]);
+    heir
+}
+
+async fn heirloom(client: &kube::Client) -> Tested {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "heirloom", "labels": {"owner": "ops"}}});
+    apply::<Namespace>(client, None, &namespace).await?;
+    let data =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"of": "old"}});
+    apply::<ConfigMap>(client, Some("heirloom"), &data).await?;
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "old"}, "spec": {"hard": {"pods": "3"}}});
+    apply::<ResourceQuota>(client, Some("heirloom"), &quota).await?;
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "old"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "auditors"}]});
+    apply::<RoleBinding>(client, Some("heirloom"), &binding).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_is_adopted_by_a_plan_that_is_shown_before() -> Tested {
+    let client = client().await?;
+    heirloom(&client).await?;
+    apply::<Team>(&client, None, &heir()).await?;
+    let teams: Api<Team> = Api::all(client.clone());
+    until(&teams, "heir", "the team says that the namespace is somebody's", |team| {
+        let status = team.status.clone().unwrap_or_default();
+        status.conditions.iter().any(|condition| {
+            condition.type_ == "Ready"
+                && condition.status == "False"
+                && condition.message.contains("mlp team adopt")
+        })
+    })
+    .await?;
+
+    let shown = mlp_ok(&["team", "adopt", "heir", "heirloom"]);
+    for part in [
+        "apply Namespace heirloom",
+        "ResourceQuota heirloom/team-quota",
+        "ResourceQuota old: narrows",
+        "Group auditors is no member of the team and keeps view",
+        "nothing was changed",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let before = namespaces.get("heirloom").await?;
+    assert!(!before.labels().contains_key("mlplatform.dev/team"), "showing a plan changes nothing");
+
+    // As a Profile or a Tenant does: its end would be the namespace's.
+    let default = namespaces.get("default").await?;
+    let owner = json!([{"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": default.uid()}]);
+    own(&namespaces, owner).await?;
+    let refused = mlp(&["team", "adopt", "heir", "heirloom", "--yes"]);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(!refused.status.success() && said.contains("owned by Namespace default"), "{said}");
+    own(&namespaces, json!(null)).await?;
+
+    let offered = mlp_ok(&["team", "adopt", "heir", "heirloom", "--yes"]);
+    assert!(offered.contains("is offered to team heir, which adopts it now"), "{offered}");
+    until_isolated(&client, "heir").await?;
+    let after = namespaces.get("heirloom").await?;
+    assert_eq!(after.uid(), before.uid(), "it is the same namespace");
+    assert_eq!(after.labels().get("mlplatform.dev/team").map(String::as_str), Some("heir"));
+    assert_eq!(after.labels().get("owner").map(String::as_str), Some("ops"), "what others wrote stays");
+    let kept = Api::<ConfigMap>::namespaced(client.clone(), "heirloom").get("kept").await?;
+    assert_eq!(kept.data.unwrap_or_default().get("of").map(String::as_str), Some("old"));
+    let quotas = Api::<ResourceQuota>::namespaced(client.clone(), "heirloom");
+    assert!(quotas.get_opt("team-quota").await?.is_some() && quotas.get_opt("old").await?.is_some());
+    remove(&teams, "heir").await
+}
+
+async fn own(namespaces: &Api<Namespace>, owners: Value) -> Tested {
+    let patch = json!({"metadata": {"ownerReferences": owners}});
+    namespaces.patch("heirloom", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    Ok(())
+}
