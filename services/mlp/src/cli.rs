@@ -396,6 +396,9 @@ pub(crate) struct NetworkAgent {
     /// The node's pod network.
     #[arg(long, value_name = "CIDR")]
     pub(crate) pods: String,
+    /// Written once the rules are in force.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready: PathBuf,
 }
 
 /// Flags of `mlp bench`.

@@ -50,10 +50,22 @@ pub(crate) async fn build(root: &Path) -> Result<PathBuf, Failure> {
     if !status.success() {
         return Err(Failure::failed("the services do not build; cargo's messages are above"));
     }
-    let here =
-        std::env::current_exe().map_err(|error| Failure::while_doing("finding this binary", &error))?;
+    let here = this_binary()?;
     let folder = here.parent().map(Path::to_path_buf);
     folder.ok_or_else(|| Failure::failed("this binary has no folder; run it as `cargo mlp`"))
+}
+
+/// Where this program is. A build that replaced it while it runs (`mlp test` makes one) makes Linux say that
+/// it was deleted; the new one is at the same place.
+pub(crate) fn this_binary() -> Result<PathBuf, Failure> {
+    let here = std::env::current_exe();
+    let here = here.map_err(|error| Failure::while_doing("finding this binary", &error))?;
+    Ok(without_mark(&here))
+}
+
+fn without_mark(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    text.strip_suffix(" (deleted)").map_or_else(|| path.to_path_buf(), PathBuf::from)
 }
 
 /// Starts one service. One that runs the same binary in the same surroundings is left alone.
@@ -180,4 +192,18 @@ fn variables(
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_that_was_built_anew_is_found_at_its_place() {
+        assert_eq!(
+            without_mark(Path::new("/x/target/debug/mlp (deleted)")),
+            Path::new("/x/target/debug/mlp")
+        );
+        assert_eq!(without_mark(Path::new("/x/target/debug/mlp")), Path::new("/x/target/debug/mlp"));
+    }
 }

@@ -184,10 +184,11 @@ impl RealNode {
         self.site.kernel_name()
     }
 
-    /// Whether every process of the node runs, by name.
+    /// Whether every process of the node runs, by name. A node without an agent does not miss it.
     #[must_use]
     pub fn processes(&self) -> Vec<(&'static str, bool)> {
-        let names = [SANDBOX].into_iter().chain(INSIDE);
+        let has_agent = self.site.record(policy::AGENT).is_file();
+        let names = [SANDBOX].into_iter().chain(INSIDE).filter(|name| *name != policy::AGENT || has_agent);
         names.map(|name| (name, self.site.attach(name).is_some())).collect()
     }
 

@@ -23,6 +23,12 @@ use crate::process::{Process, Spec};
 /// containerd answers within this time.
 const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
 
+/// The network agent knows the cluster within this time.
+const AGENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where the agent says so, in the node's own `/run`.
+const READY: &str = "/run/mlp-node/network-agent";
+
 /// What importing one image may take.
 const IMPORT_LIMIT: Duration = Duration::from_secs(300);
 
@@ -159,12 +165,14 @@ pub(super) async fn network_agent(
     let identity = identity(site, api_port, AGENT, policy::USER, &[])?;
     let mut arguments = agent.arguments.clone();
     arguments.extend([format!("--kubeconfig={}", identity.display()), format!("--node={}", site.name)]);
-    arguments.push(format!("--pods={pods}"));
+    arguments.extend([format!("--pods={pods}"), format!("--ready={READY}")]);
     let mut spec = sandbox::inside(site, sandbox, AGENT, &agent.program, arguments);
     let changed = fs::metadata(&agent.program).and_then(|program| program.modified());
     let program = format!("{:?}", changed.ok());
     spec.environment = environment(&(fs::read_to_string(&identity).unwrap_or_default() + &program));
-    ensure(site, &spec).await.map(drop)
+    let mut process = ensure(site, &spec).await?;
+    let ready = PathBuf::from(format!("/proc/{sandbox}/root{READY}"));
+    Ok(process.ready(AGENT_LIMIT, || async { ready.exists() }).await?)
 }
 
 /// Makes keys and a kubeconfig of a component that runs on the node.

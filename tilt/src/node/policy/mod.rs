@@ -44,11 +44,11 @@ const APPLY_LIMIT: Duration = Duration::from_secs(10);
 const SAID: usize = 400;
 
 /// Keeps the rules of the network namespace that it runs in as the API says; `pods` is the node's pod
-/// network in CIDR notation. Ends on an error only.
+/// network in CIDR notation; `ready` is written once the rules are in force. Ends on an error only.
 ///
 /// # Errors
 /// The kubeconfig cannot be used, or a watch ended for good.
-pub async fn run(kubeconfig: &Path, node: &str, pods: &str) -> Result<Infallible, NodeError> {
+pub async fn run(kubeconfig: &Path, node: &str, pods: &str, ready: &Path) -> Result<Infallible, NodeError> {
     let client = crate::kubeconfig::client(kubeconfig).await;
     let client = client.map_err(|error| failed(format!("{}: {error}", kubeconfig.display())))?;
     let here = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
@@ -74,7 +74,10 @@ pub async fn run(kubeconfig: &Path, node: &str, pods: &str) -> Result<Infallible
             let mut command = Command::new("nft");
             command.args(["-f", "-"]);
             match feed(command, &script).await {
-                Ok(()) => in_force = script,
+                Ok(()) => {
+                    in_force = script;
+                    std::fs::write(ready, "").map_err(|source| NodeError::io("write", ready, source))?;
+                }
                 Err(error) => eprintln!("{error}"),
             }
         }

@@ -44,8 +44,7 @@ impl Running {
         if !self.plane.nodes().real() {
             return self.without_node().await;
         }
-        let here = std::env::current_exe();
-        let program = here.map_err(|error| Failure::while_doing("finding this binary", &error))?;
+        let program = services::this_binary()?;
         let agent = NetworkAgent { program, arguments: vec!["network-agent".to_owned()] };
         let options = NodeOptions { detach, agent: Some(agent), ..NodeOptions::default() };
         let node = RealNode::start(&self.plane, toolchain, options, &Progress::stderr()).await;
