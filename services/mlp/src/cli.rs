@@ -245,6 +245,8 @@ pub(crate) enum TeamVerb {
     },
     /// Show what adopting a namespace that is there would do, and offer it to the team.
     Adopt(Adopt),
+    /// Show what the way out of a team would do, begin it, or take it back.
+    Offboard(Offboard),
     /// Check every piece of the team's isolation; fails where one is missing.
     Compliance {
         /// The team.
@@ -384,6 +386,22 @@ pub(crate) struct Adopt {
     pub(crate) yes: bool,
 }
 
+/// Flags of `mlp team offboard`.
+#[derive(Debug, Args)]
+pub(crate) struct Offboard {
+    /// The team.
+    pub(crate) team: String,
+    /// Begin it; without this it is shown and nothing is changed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Take it back: rights, work and quota return.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) undo: bool,
+    /// How long data is kept at least; as the Team says where this is left out.
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) retention_hours: Option<u32>,
+}
+
 /// Flags of `mlp network-agent`.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkAgent {
@@ -396,9 +414,6 @@ pub(crate) struct NetworkAgent {
     /// The node's pod network.
     #[arg(long, value_name = "CIDR")]
     pub(crate) pods: String,
-    /// Written once the rules are in force.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ready: PathBuf,
 }
 
 /// Flags of `mlp bench`.

@@ -104,8 +104,9 @@ const MAY_DIFFER: [(&str, &str, &str); 28] = [
     ("examples", "Application/", "/spec/syncPolicy/"),
     ("examples", "Application/", "/spec/revisionHistoryLimit"),
 ];
-/// Two more that only the larger environments set.
-const MAY_DIFFER_TOO: [(&str, &str, &str); 2] = [
+/// Two more that only the larger environments set, and the network of kind, which is not that of EKS.
+const MAY_DIFFER_TOO: [(&str, &str, &str); 3] = [
+    (".", "ConfigMap/mlp-system/mlp-config", "/data/MLP_NETWORK_POLICY_ENFORCER"),
     ("examples", "Cache/", "/spec/snapshotRetentionDays"),
     ("examples", "Cache/", "/spec/deletionProtection"),
 ];
@@ -241,7 +242,9 @@ fn rights_are_narrow() {
             for resource in
                 ["nodes/proxy", "clusterroles", "clusterrolebindings", "certificatesigningrequests"]
             {
-                assert!(!list("resources").contains(&Value::from(resource)), "{name}: {resource}");
+                // Who holds rights in the whole cluster may be looked at, and by nobody changed.
+                let looks = resource == "clusterrolebindings" && list("verbs") == [Value::from("list")];
+                assert!(looks || !list("resources").contains(&Value::from(resource)), "{name}: {resource}");
             }
         }
     }

@@ -2,9 +2,9 @@
 //! and everything in it stays.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota};
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use mlp_crds::Team;
 use mlp_flows::cli::{mlp, mlp_ok};
 use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated};
@@ -52,7 +52,7 @@ async fn a_namespace_is_adopted_by_a_plan_that_is_shown_before() -> Tested {
         "apply Namespace heirloom",
         "ResourceQuota heirloom/team-quota",
         "ResourceQuota old: narrows",
-        "Group auditors is no member of the team and keeps view",
+        "Group auditors, no member of the team, keeps view",
         "nothing was changed",
     ] {
         assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
@@ -70,6 +70,19 @@ async fn a_namespace_is_adopted_by_a_plan_that_is_shown_before() -> Tested {
     assert!(!refused.status.success() && said.contains("owned by Namespace default"), "{said}");
     own(&namespaces, json!(null)).await?;
 
+    // Rights that every member could use: the way is barred until they are gone.
+    let root = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "heirloom-root"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "heirloom"}]});
+    apply::<ClusterRoleBinding>(&client, None, &root).await?;
+    let refused = mlp(&["team", "adopt", "heir", "heirloom", "--yes"]);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("ServiceAccount default holds ClusterRole cluster-admin"),
+        "{said}"
+    );
+    remove(&Api::<ClusterRoleBinding>::all(client.clone()), "heirloom-root").await?;
+
     let offered = mlp_ok(&["team", "adopt", "heir", "heirloom", "--yes"]);
     assert!(offered.contains("is offered to team heir, which adopts it now"), "{offered}");
     until_isolated(&client, "heir").await?;
@@ -81,7 +94,25 @@ async fn a_namespace_is_adopted_by_a_plan_that_is_shown_before() -> Tested {
     assert_eq!(kept.data.unwrap_or_default().get("of").map(String::as_str), Some("old"));
     let quotas = Api::<ResourceQuota>::namespaced(client.clone(), "heirloom");
     assert!(quotas.get_opt("team-quota").await?.is_some() && quotas.get_opt("old").await?.is_some());
-    remove(&teams, "heir").await
+    goes_only_when_it_may(&client, &teams, &namespaces).await
+}
+
+/// What was there before the team is not deleted with it, until somebody says so.
+async fn goes_only_when_it_may(
+    client: &kube::Client,
+    teams: &Api<Team>,
+    namespaces: &Api<Namespace>,
+) -> Tested {
+    teams.delete("heir", &DeleteParams::default()).await?;
+    until(teams, "heir", "the team says what keeps it", |team| {
+        let conditions = team.status.clone().unwrap_or_default().conditions;
+        conditions.iter().any(|one| one.type_ == "Ready" && one.message.contains("was there before the team"))
+    })
+    .await?;
+    assert!(Api::<ConfigMap>::namespaced(client.clone(), "heirloom").get_opt("kept").await?.is_some());
+    let free = json!({"metadata": {"annotations": {"mlplatform.dev/adopt-by": null}}});
+    namespaces.patch("heirloom", &PatchParams::default(), &Patch::Merge(&free)).await?;
+    remove(teams, "heir").await
 }
 
 async fn own(namespaces: &Api<Namespace>, owners: Value) -> Tested {

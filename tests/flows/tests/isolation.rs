@@ -182,19 +182,16 @@ async fn the_way_out_can_be_undone_and_goes_with_its_data_at_the_end() -> Tested
         |phase: &str, hours: u32| json!({"spec": {"offboarding": {"phase": phase, "retentionHours": hours}}});
     let change =
         async |patch: Value| teams.patch("leaver", &PatchParams::default(), &Patch::Merge(&patch)).await;
-    change(phase("Suspended", 0)).await?;
-    until(&teams, "leaver", "work has stopped", |team| {
-        let ready =
-            team.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == "Ready"));
-        ready.is_some_and(|ready| ready.status == "False" && ready.reason == "Suspended")
-    })
-    .await?;
+    let shown = mlp_ok(&["team", "offboard", "leaver"]);
+    assert!(shown.contains("nothing was changed; --yes begins") && holders().await? > 1, "{shown}");
+    let out = mlp_ok(&["team", "offboard", "leaver", "--yes", "--retention-hours", "0"]);
+    assert!(out.contains("rights are cut and work has stopped"), "{out}");
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "leaver-team");
     let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas);
     assert_eq!(replicas(&deployments.get("work").await?), Some(0));
     assert_eq!(holders().await?, 0, "rights are cut, those that the team gave among them");
-    change(phase("Active", 0)).await?;
-    until_isolated(&client, "leaver").await?;
+    let back = mlp_ok(&["team", "offboard", "leaver", "--undo"]);
+    assert!(back.contains("team leaver works again"), "{back}");
     until(&deployments, "work", "work goes on", |deployment| replicas(deployment) == Some(2)).await?;
     let own = bindings.get("mine").await?.subjects.unwrap_or_default();
     assert!(holders().await? > 1 && own.len() == 1, "rights are back");

@@ -50,8 +50,11 @@ fn reached(from: &str, targets: &[String]) -> BTreeMap<String, bool> {
     let (namespace, name) = from.split_once('/').unwrap();
     let asks = targets.iter().map(|target| {
         let (address, port) = target.rsplit_once(':').unwrap();
-        // Whoever answers something else than Redis has been reached as well.
-        format!("if timeout 3 redis-cli -h {address} -p {port} PING 2>&1 | grep -q 'Could not connect'; then echo {target} no; else echo {target} yes; fi")
+        // Pods say PONG, and kubelet closes what is no TLS; silence is no answer.
+        let ask = format!(
+            "timeout 3 redis-cli -h {address} -p {port} PING 2>&1 | grep -q -e PONG -e closed -e reset"
+        );
+        format!("if {ask}; then echo {target} yes; else echo {target} no; fi")
     });
     let asks = asks.collect::<Vec<_>>().join("; ");
     let script = format!("eval \"$(cargo mlp env)\"\nkubectl exec -n {namespace} {name} -- sh -c \"{asks}\"");

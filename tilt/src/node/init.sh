@@ -48,6 +48,9 @@ done
 hostname "$name"
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
+# A packet comes from the link that its sender's address leads to, or not at all: policies judge by addresses.
+echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter
+echo 1 > /proc/sys/net/ipv4/conf/default/rp_filter
 # A pod that is refused by policy is told so each time, not once a second: waiting looks like a fault.
 echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
 : > "$private/ready"

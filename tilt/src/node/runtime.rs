@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::command::{QUICK, run};
 use super::config::{self, CONTAINERD_SOCKET, Kubelet};
 use super::images::{self, Image};
-use super::policy::{self, AGENT};
+use super::policy::{self, AGENT, READY};
 use super::sandbox::{self, digest};
 use super::site::Site;
 use super::{NetworkAgent, NodeError, machine};
@@ -25,9 +25,6 @@ const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
 
 /// The network agent knows the cluster within this time.
 const AGENT_LIMIT: Duration = Duration::from_secs(30);
-
-/// Where the agent says so, in the node's own `/run`.
-const READY: &str = "/run/mlp-node/network-agent";
 
 /// What importing one image may take.
 const IMPORT_LIMIT: Duration = Duration::from_secs(300);
@@ -160,12 +157,14 @@ pub(super) async fn network_agent(
     let mut first = tokio::process::Command::new("nsenter");
     first.args(sandbox::words(sandbox)).args(["nft", "-f", "-"]);
     if site.attach(AGENT).is_none() {
+        // What an earlier agent said is nothing that this one knows.
+        let _ = fs::remove_file(format!("/proc/{sandbox}/root{READY}"));
         policy::feed(first, &policy::closed(&pods)).await?;
     }
     let identity = identity(site, api_port, AGENT, policy::USER, &[])?;
     let mut arguments = agent.arguments.clone();
     arguments.extend([format!("--kubeconfig={}", identity.display()), format!("--node={}", site.name)]);
-    arguments.extend([format!("--pods={pods}"), format!("--ready={READY}")]);
+    arguments.push(format!("--pods={pods}"));
     let mut spec = sandbox::inside(site, sandbox, AGENT, &agent.program, arguments);
     let changed = fs::metadata(&agent.program).and_then(|program| program.modified());
     let program = format!("{:?}", changed.ok());

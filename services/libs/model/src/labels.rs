@@ -22,7 +22,7 @@ pub const PART_OF: &str = "app.kubernetes.io/part-of";
 pub const APPLIED_HASH: &str = "mlplatform.dev/applied-hash";
 /// W3C `traceparent` of whoever asked for a change; the flow of the object continues it.
 pub const TRACEPARENT: &str = "mlplatform.dev/traceparent";
-/// On a namespace: the team that may adopt it, written by whoever may change namespaces.
+/// On a namespace: the Team that may adopt it, as `name/uid`; written by whoever may write the platform's keys.
 pub const ADOPT_BY: &str = "mlplatform.dev/adopt-by";
 /// Present with value `true` on nodes that kwok simulates.
 pub const SIMULATED_NODE: &str = "mlplatform.dev/simulated";

@@ -7,7 +7,7 @@ use crate::exit::{Failure, Outcome};
 
 /// Runs until something fails; the node's rules stay as they are then.
 pub(crate) async fn network_agent(flags: &NetworkAgent) -> Outcome {
-    match policy::run(&flags.kubeconfig, &flags.node, &flags.pods, &flags.ready).await {
+    match policy::run(&flags.kubeconfig, &flags.node, &flags.pods).await {
         Ok(never) => match never {},
         Err(error) => Err(Failure::of("network agent", &error)),
     }

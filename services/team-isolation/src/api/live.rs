@@ -1,25 +1,24 @@
 //! What the cluster holds of a team, read for one call: the replicas that serve gRPC keep no caches.
 
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind, NamespaceResourceScope};
-use kube::{Client, Resource, ResourceExt as _};
+use kube::core::{ApiResource, GroupVersionKind};
 use mlp_model::labels;
-use mlp_reconcile::controller::Object as Kubernetes;
-use serde_json::Value;
 use tonic::Status;
 
 use super::refused;
 use crate::domain::SERVICE;
-use crate::domain::adoption::{self, Found};
+use crate::domain::adoption;
 use crate::domain::claims::Obstacle;
 use crate::domain::model::DeclaredTeam;
 use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::quota::NAME;
-use crate::domain::objects::{Key, Kind};
+use crate::domain::objects::{self, Key, Kind, Surroundings};
 use crate::domain::plan::Observed;
+use crate::reconcile::{adopt, team_of};
 
 /// Objects of one kind that are read for a team at most.
 const MOST: u32 = 500;
@@ -81,10 +80,13 @@ pub(super) struct Adopted {
     pub(super) offers: Vec<String>,
 }
 
-/// Looks at the namespaces that the team would adopt, and counts them as its own in `observed`.
+/// Looks at the namespaces that the team would adopt, and counts them as its own in `observed`. Of those that
+/// are not in `visible` no more is told than that they are somebody's: the caller may not look into them.
 pub(super) async fn adopted(
     client: &Client,
     team: &DeclaredTeam,
+    uid: &str,
+    visible: &BTreeSet<String>,
     observed: &mut Observed,
 ) -> Result<Adopted, Status> {
     let mut adopted = Adopted::default();
@@ -95,9 +97,12 @@ pub(super) async fn adopted(
         }
         let found = Api::<Namespace>::all(client.clone()).get_opt(&name).await;
         let Some(namespace) = found.map_err(|error| refused("read the namespace", &error))? else { continue };
-        let labelled = namespace.labels().get(labels::TEAM).cloned();
+        if !visible.contains(&name) {
+            adopted.problems.push(Obstacle::Foreign { namespace: name, made_by: None }.to_string());
+            continue;
+        }
         let value = serde_json::to_value(&namespace).unwrap_or_default();
-        let obstacle = match (labelled, adoption::owner(&value)) {
+        let obstacle = match (team_of(&namespace), adoption::owner(&value)) {
             (Some(other), _) => Some(Obstacle::OtherTeam { namespace: name.clone(), team: other }),
             (None, Some(owner)) => Some(Obstacle::Owned { namespace: name.clone(), owner }),
             (None, None) => None,
@@ -106,31 +111,17 @@ pub(super) async fn adopted(
             adopted.problems.push(obstacle.to_string());
             continue;
         }
-        if adoption::offered_to(&value).as_deref() != Some(team.name.as_str()) {
+        let found = adopt::found_in(client, &name).await;
+        let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
+        let made = objects::of(team, &Surroundings::fresh(team));
+        let made = made.iter().map(objects::Object::key).collect();
+        adopted.problems.extend(adoption::hindrances(&name, &found, &made));
+        if adoption::offered_to(&value) != Some(adoption::address(team.name.as_str(), uid)) {
             adopted.offers.push(name.clone());
         }
-        let kept = adoption::kept(team, &found_in(client, &name).await?);
+        let kept = adoption::kept(team, &name, &found);
         adopted.kept.extend(kept.into_iter().map(|line| format!("{name}: {line}")));
         observed.live.insert(key, value);
     }
     Ok(adopted)
-}
-
-async fn found_in(client: &Client, namespace: &str) -> Result<Found, Status> {
-    Ok(Found {
-        quotas: all::<ResourceQuota>(client, namespace).await?,
-        limits: all::<LimitRange>(client, namespace).await?,
-        policies: all::<NetworkPolicy>(client, namespace).await?,
-        bindings: all::<RoleBinding>(client, namespace).await?,
-    })
-}
-
-async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<Value>, Status>
-where
-    K: Kubernetes + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    let listed =
-        Api::<K>::namespaced(client.clone(), namespace).list(&ListParams::default().limit(MOST)).await;
-    let listed = listed.map_err(|error| refused("read what is in the namespace", &error))?;
-    Ok(listed.items.iter().filter_map(|object| serde_json::to_value(object).ok()).collect())
 }

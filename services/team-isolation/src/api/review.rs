@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
-use kube::Client;
 use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt as _};
 use mlp_crds::Team;
 use mlp_proto::team::api::v1 as proto;
 use tonic::Status;
@@ -14,11 +14,13 @@ use crate::domain::model::{DeclaredTeam, Site, declare};
 use crate::domain::objects::{self, Surroundings};
 use crate::domain::{compliance, lease, plan};
 
-/// The calls that would make `team` true, or what is in the way.
+/// The calls that would make `team` true, or what is in the way. The caller may look into the namespaces of
+/// others that are in `visible`.
 pub(super) async fn plan(
     client: &Client,
     site: &Site,
     team: &Team,
+    visible: &BTreeSet<String>,
 ) -> Result<proto::PlanTeamResponse, Status> {
     let declared = match declare(team, site) {
         Ok(declared) => declared,
@@ -28,7 +30,8 @@ pub(super) async fn plan(
         }
     };
     let mut observed = live::observed(client, declared.name.as_str()).await?;
-    let adopted = live::adopted(client, &declared, &mut observed).await?;
+    let adopted =
+        live::adopted(client, &declared, &team.uid().unwrap_or_default(), visible, &mut observed).await?;
     if !adopted.problems.is_empty() {
         return Ok(proto::PlanTeamResponse {
             problems: adopted.problems,

@@ -1,5 +1,7 @@
 //! `mlp.team.api.v1.TeamService`: a face of the Team resource. It keeps nothing of its own.
 
+use std::collections::BTreeSet;
+
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::{Api, Client};
@@ -124,7 +126,16 @@ impl TeamService for Teams {
             let wrong = |error: serde_json::Error| invalid_fields([("spec", error.to_string())]);
             team.spec = serde_json::from_value(from_struct(spec)).map_err(wrong)?;
         }
-        Ok(Response::new(review::plan(&self.client, &self.site, &team).await?))
+        // The declaration is the caller's: it must not be a way to read what is in any namespace.
+        let mut visible = BTreeSet::new();
+        for namespace in team.namespace_names() {
+            let access =
+                Access::new("list", "rbac.authorization.k8s.io", "rolebindings").in_namespace(&namespace);
+            if self.authorizer.check(&request, &access).await.is_ok() {
+                visible.insert(namespace);
+            }
+        }
+        Ok(Response::new(review::plan(&self.client, &self.site, &team, &visible).await?))
     }
 
     async fn list_namespaces(

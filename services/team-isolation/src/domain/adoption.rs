@@ -1,5 +1,5 @@
-//! What an adopted namespace keeps of others: nothing of it is removed, and each piece is named with what
-//! it means for the team, before anything is done.
+//! Adopting a namespace that is there: what keeps it from being adopted, and what of others stays in it and
+//! means something for the team. Nothing in it is removed.
 
 use std::collections::BTreeSet;
 
@@ -8,42 +8,81 @@ use serde_json::Value;
 
 use super::SERVICE;
 use super::model::DeclaredTeam;
+use super::objects::{Key, Kind};
 
-/// What was found in the namespace, as JSON, ours and others'.
+/// What was found in the namespace, as JSON. It is nobody's yet, so all of it is others'.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// ResourceQuotas.
-    pub quotas: Vec<Value>,
-    /// LimitRanges.
-    pub limits: Vec<Value>,
-    /// NetworkPolicies.
-    pub policies: Vec<Value>,
-    /// RoleBindings.
-    pub bindings: Vec<Value>,
+    /// Its objects of the kinds that this service writes, with their kind.
+    pub objects: Vec<(Kind, Value)>,
+    /// ClusterRoleBindings of the cluster.
+    pub cluster_bindings: Vec<Value>,
+}
+
+impl Found {
+    fn of(&self, wanted: Kind) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, object)| object)
+    }
+}
+
+/// What must be put in order before: each of it would be a way around the team's isolation, or be overwritten.
+/// `made` are the objects that the team gets.
+pub fn hindrances(namespace: &str, found: &Found, made: &BTreeSet<Key>) -> Vec<String> {
+    let objects = found.objects.iter().filter_map(|(kind, object)| {
+        let name = name(object);
+        let manager = object.pointer("/metadata/labels").and_then(|all| all.get(labels::MANAGED_BY));
+        if manager.and_then(Value::as_str) == Some(SERVICE) {
+            return Some(format!(
+                "{kind:?} {name} carries the platform's label {}={SERVICE}; remove the label or the object",
+                labels::MANAGED_BY
+            ));
+        }
+        let key = Key { kind: *kind, namespace: namespace.to_owned(), name };
+        made.contains(&key).then(|| {
+            format!("{kind:?} {} has the name of one that the platform makes; rename or delete it", key.name)
+        })
+    });
+    let accounts = found.cluster_bindings.iter().flat_map(|binding| {
+        let subjects = binding.pointer("/subjects").and_then(Value::as_array).into_iter().flatten();
+        let ours = subjects.filter(|subject| is_account_of(subject, namespace));
+        ours.map(|subject| {
+            format!(
+                "ServiceAccount {} holds ClusterRole {} in the whole cluster (ClusterRoleBinding {}), and every member could use it; \
+                 take it away",
+                text(subject, "/name"),
+                text(binding, "/roleRef/name"),
+                name(binding)
+            )
+        })
+    });
+    let all = objects.chain(accounts);
+    all.map(|line| format!("namespace {namespace}: {line}")).collect()
 }
 
 /// One line for each piece of others that stays and matters.
-pub fn kept(team: &DeclaredTeam, found: &Found) -> Vec<String> {
+pub fn kept(team: &DeclaredTeam, namespace: &str, found: &Found) -> Vec<String> {
     let members: BTreeSet<String> =
         team.members.values().flatten().map(|subject| format!("{} {}", subject.kind, subject.name)).collect();
-    let quotas = found.quotas.iter().filter(others).map(|quota| {
+    let quotas = found.of(Kind::ResourceQuota).map(|quota| {
         format!(
             "ResourceQuota {}: narrows the team's quota as well; delete it to leave the Team's alone",
             name(quota)
         )
     });
-    let limits = found.limits.iter().filter(others).map(|limits| {
+    let limits = found.of(Kind::LimitRange).map(|limits| {
         format!("LimitRange {}: its defaults and bounds apply beside the Team's", name(limits))
     });
-    let policies = found.policies.iter().filter(others).filter(|policy| opens(policy)).map(|policy| {
+    let policies = found.of(Kind::NetworkPolicy).filter(|policy| opens(policy)).map(|policy| {
         format!("NetworkPolicy {}: policies only add, so what it admits stays admitted", name(policy))
     });
-    let bindings = found.bindings.iter().filter(others).filter_map(|binding| {
-        let strangers = strangers(binding, &members);
-        (!strangers.is_empty()).then(|| {
+    let bindings = found.of(Kind::RoleBinding).flat_map(|binding| {
+        let subjects = binding.pointer("/subjects").and_then(Value::as_array).into_iter().flatten();
+        let others = subjects.filter(|subject| !is_account_of(subject, namespace));
+        others.map(|subject| {
+            let who = format!("{} {}", text(subject, "/kind"), text(subject, "/name"));
             let role = text(binding, "/roleRef/name");
-            let who = strangers.join(", ");
-            format!("RoleBinding {}: {who} is no member of the team and keeps {role}", name(binding))
+            let member = if members.contains(&who) { "a member" } else { "no member of the team" };
+            format!("RoleBinding {}: {who}, {member}, keeps {role}", name(binding))
         })
     });
     quotas.chain(limits).chain(policies).chain(bindings).collect()
@@ -55,14 +94,14 @@ pub fn owner(namespace: &Value) -> Option<String> {
     Some(format!("{} {}", text(owner, "/kind"), text(owner, "/name")))
 }
 
-/// The team that the namespace is offered to.
+/// The Team that the namespace is offered to: its name and uid, `ml/6f1c…`.
 pub fn offered_to(namespace: &Value) -> Option<String> {
     namespace.pointer("/metadata/annotations")?.get(labels::ADOPT_BY)?.as_str().map(str::to_owned)
 }
 
-fn others(object: &&Value) -> bool {
-    let manager = object.pointer("/metadata/labels").and_then(|all| all.get(labels::MANAGED_BY));
-    manager.and_then(Value::as_str) != Some(SERVICE)
+/// As the offer names a Team: another Team of the same name gets nothing.
+pub fn address(team: &str, uid: &str) -> String {
+    format!("{team}/{uid}")
 }
 
 /// Whether a policy has a rule.
@@ -72,12 +111,8 @@ fn opens(policy: &Value) -> bool {
         .any(|rules| policy.pointer(rules).and_then(Value::as_array).is_some_and(|rules| !rules.is_empty()))
 }
 
-/// Groups and users of a binding that are no members; service accounts are the namespace's own business.
-fn strangers(binding: &Value, members: &BTreeSet<String>) -> Vec<String> {
-    let subjects = binding.pointer("/subjects").and_then(Value::as_array).into_iter().flatten();
-    let people = subjects.filter(|subject| text(subject, "/kind") != "ServiceAccount");
-    let named = people.map(|subject| format!("{} {}", text(subject, "/kind"), text(subject, "/name")));
-    named.filter(|subject| !members.contains(subject)).collect()
+fn is_account_of(subject: &Value, namespace: &str) -> bool {
+    text(subject, "/kind") == "ServiceAccount" && text(subject, "/namespace") == namespace
 }
 
 fn name(object: &Value) -> String {
@@ -101,41 +136,80 @@ mod tests {
         declare(&serde_json::from_value(team).unwrap(), &Site::default()).unwrap()
     }
 
+    fn binding(name: &str, subjects: Value) -> Value {
+        json!({"metadata": {"name": name}, "roleRef": {"name": "edit"}, "subjects": subjects})
+    }
+
+    fn account(namespace: &str) -> Value {
+        json!({"kind": "ServiceAccount", "name": "ci", "namespace": namespace})
+    }
+
     #[test]
     fn what_others_left_is_named_with_what_it_means() {
-        let subject = |kind: &str, name: &str| json!({"kind": kind, "name": name});
-        let binding = |name: &str, subjects: Value| json!({"metadata": {"name": name}, "roleRef": {"name": "edit"}, "subjects": subjects});
+        let group = |name: &str| json!({"kind": "Group", "name": name});
+        let open = json!({"metadata": {"name": "open"}, "spec": {"ingress": [{}]}});
         let found = Found {
-            quotas: vec![
-                json!({"metadata": {"name": "old"}}),
-                json!({"metadata": {"name": "team-quota", "labels": {"app.kubernetes.io/managed-by": "team-isolation"}}}),
-            ],
-            limits: vec![json!({"metadata": {"name": "old"}})],
-            policies: vec![
-                json!({"metadata": {"name": "deny"}, "spec": {"podSelector": {}}}),
-                json!({"metadata": {"name": "open"}, "spec": {"ingress": [{}]}}),
-            ],
-            bindings: vec![
-                binding(
-                    "members",
-                    json!([subject("Group", "ml-engineers"), subject("ServiceAccount", "ci")]),
+            objects: vec![
+                (Kind::ResourceQuota, json!({"metadata": {"name": "old"}})),
+                (Kind::LimitRange, json!({"metadata": {"name": "old"}})),
+                (Kind::NetworkPolicy, json!({"metadata": {"name": "deny"}, "spec": {"podSelector": {}}})),
+                (Kind::NetworkPolicy, open),
+                (Kind::RoleBinding, binding("own", json!([account("legacy")]))),
+                (
+                    Kind::RoleBinding,
+                    binding("far", json!([account("elsewhere"), group("ml-engineers"), group("eve")])),
                 ),
-                binding("strangers", json!([subject("User", "eve"), subject("Group", "ml-engineers")])),
             ],
+            cluster_bindings: Vec::new(),
         };
-        let kept = kept(&team(), &found);
-        assert_eq!(kept.len(), 4, "{kept:#?}");
+        let kept = kept(&team(), "legacy", &found);
+        assert_eq!(kept.len(), 6, "{kept:#?}");
         assert!(kept[0].starts_with("ResourceQuota old: ") && kept[1].starts_with("LimitRange old: "));
         assert!(kept[2].starts_with("NetworkPolicy open: "));
-        assert_eq!(kept[3], "RoleBinding strangers: User eve is no member of the team and keeps edit");
+        assert_eq!(
+            kept[3..],
+            [
+                "RoleBinding far: ServiceAccount ci, no member of the team, keeps edit",
+                "RoleBinding far: Group ml-engineers, a member, keeps edit",
+                "RoleBinding far: Group eve, no member of the team, keeps edit",
+            ]
+        );
+        assert!(hindrances("legacy", &found, &BTreeSet::new()).is_empty());
+    }
+
+    #[test]
+    fn back_doors_and_clashes_of_names_keep_it_from_being_adopted() {
+        let forged = json!({"metadata": {"name": "hidden", "labels": {"app.kubernetes.io/managed-by": "team-isolation"}}});
+        let made = Key {
+            kind: Kind::NetworkPolicy,
+            namespace: "legacy".to_owned(),
+            name: "default-deny".to_owned(),
+        };
+        let found = Found {
+            objects: vec![
+                (Kind::RoleBinding, forged),
+                (Kind::NetworkPolicy, json!({"metadata": {"name": "default-deny"}})),
+            ],
+            cluster_bindings: vec![
+                binding("root", json!([account("legacy")])),
+                binding("other", json!([account("x")])),
+            ],
+        };
+        let said = hindrances("legacy", &found, &[made].into());
+        assert_eq!(said.len(), 3, "{said:#?}");
+        assert!(said[0].contains("RoleBinding hidden carries the platform's label"));
+        assert!(said[1].contains("NetworkPolicy default-deny has the name of one that the platform makes"));
+        assert!(said[2].contains(
+            "ServiceAccount ci holds ClusterRole edit in the whole cluster (ClusterRoleBinding root)"
+        ));
     }
 
     #[test]
     fn owner_and_offer_are_read_from_the_namespace() {
         let profile = json!({"metadata": {"ownerReferences": [{"kind": "Profile", "name": "ml"}],
-            "annotations": {"mlplatform.dev/adopt-by": "ml"}}});
+            "annotations": {"mlplatform.dev/adopt-by": "ml/u-1"}}});
         assert_eq!(owner(&profile).as_deref(), Some("Profile ml"));
-        assert_eq!(offered_to(&profile).as_deref(), Some("ml"));
+        assert_eq!(offered_to(&profile), Some(address("ml", "u-1")));
         assert_eq!((owner(&json!({})), offered_to(&json!({}))), (None, None));
     }
 }

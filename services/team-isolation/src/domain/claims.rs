@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::adoption;
+
 /// One Team's wish for namespaces, as far as ownership is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimant {
@@ -16,7 +18,7 @@ pub struct Claimant {
     pub created: String,
     /// The Team's uid; decides between Teams of the same second.
     pub uid: String,
-    /// Whether the Team is being deleted; it then claims nothing new.
+    /// Whether the Team is being deleted or suspended; it then claims nothing new.
     pub leaving: bool,
     /// Names of the namespaces it wants.
     pub namespaces: Vec<String>,
@@ -31,7 +33,7 @@ pub struct Existing {
     pub team: Option<String>,
     /// Who made it, as far as its metadata tells; for the message to people.
     pub made_by: Option<String>,
-    /// The team that it is offered to, by whoever may change namespaces.
+    /// The Team that it is offered to ([`super::adoption::address`]), by whoever may write the platform's keys.
     pub offered_to: Option<String>,
     /// What owns it, as its ownerReferences say.
     pub owner: Option<String>,
@@ -55,6 +57,11 @@ pub enum Obstacle {
         namespace: String,
         /// Who, as far as its metadata tells.
         made_by: Option<String>,
+    },
+    /// It is offered to the team, and something in it must be put in order before.
+    Hindered {
+        /// What, with the namespace and the fix.
+        why: String,
     },
     /// It is offered to the team, and something else owns it.
     Owned {
@@ -94,6 +101,7 @@ impl fmt::Display for Obstacle {
                      (`cargo mlp team adopt` shows what that would mean)"
                 )
             }
+            Self::Hindered { why } => formatter.write_str(why),
             Self::Owned { namespace, owner } => write!(
                 formatter,
                 "namespace {namespace} is owned by {owner}, which would change or delete it; take it out there (delete the \
@@ -130,7 +138,9 @@ fn obstacle(
         Some(Existing { team: Some(holder), .. }) => {
             Some(Obstacle::OtherTeam { namespace, team: holder.clone() })
         }
-        Some(Existing { offered_to: Some(offered), terminating, owner, .. }) if *offered == team.team => {
+        Some(Existing { offered_to: Some(offered), terminating, owner, .. })
+            if !team.leaving && *offered == adoption::address(&team.team, &team.uid) =>
+        {
             if *terminating {
                 return Some(Obstacle::Terminating { namespace });
             }

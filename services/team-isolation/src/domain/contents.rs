@@ -1,7 +1,9 @@
 //! What keeps a team from going: work and data that are still in its namespaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use mlp_model::labels;
 
 /// Kinds that block a removal, in the order in which a message names them: (kind, plural, group).
 pub const BLOCKING: [Blocking; 11] = [
@@ -36,28 +38,48 @@ pub struct Blocking {
     pub version: &'static str,
 }
 
-/// Numbers of blocking objects by namespace and kind; zeros are absent.
+/// Numbers of blocking objects by namespace and kind, zeros absent; and namespaces that are not the team's to
+/// delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents(BTreeMap<String, BTreeMap<usize, usize>>);
+pub struct Contents {
+    counts: BTreeMap<String, BTreeMap<usize, usize>>,
+    adopted: BTreeSet<String>,
+}
 
 impl Contents {
     /// Notes that `namespace` holds `count` objects of `kind`. A kind that does not block is ignored.
     pub fn note(&mut self, namespace: &str, kind: &str, count: usize) {
         let Some(rank) = BLOCKING.iter().position(|blocking| blocking.kind == kind) else { return };
         if count > 0 {
-            *self.0.entry(namespace.to_owned()).or_default().entry(rank).or_default() += count;
+            *self.counts.entry(namespace.to_owned()).or_default().entry(rank).or_default() += count;
         }
+    }
+
+    /// Notes that `namespace` was there before the team.
+    pub fn adopted(&mut self, namespace: &str) {
+        self.adopted.insert(namespace.to_owned());
     }
 
     /// Whether nothing blocks.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty() && self.adopted.is_empty()
     }
 }
 
 impl fmt::Display for Contents {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, (namespace, counts)) in self.0.iter().enumerate() {
+        for (position, namespace) in self.adopted.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "; " };
+            write!(
+                formatter,
+                "{separator}namespace {namespace} was there before the team; remove its annotation {} and it goes with the team",
+                labels::ADOPT_BY
+            )?;
+        }
+        if !self.adopted.is_empty() && !self.counts.is_empty() {
+            formatter.write_str("; ")?;
+        }
+        for (position, (namespace, counts)) in self.counts.iter().enumerate() {
             let separator = if position == 0 { "" } else { "; " };
             write!(formatter, "{separator}namespace {namespace} still holds ")?;
             for (place, (rank, count)) in counts.iter().enumerate() {
@@ -88,5 +110,11 @@ mod tests {
             "namespace ml-lab still holds 3 PersistentVolumeClaims; namespace ml-team still holds 1 Database, 2 Pods"
         );
         assert!(!contents.is_empty());
+        let mut adopted = Contents::default();
+        adopted.adopted("legacy");
+        assert!(
+            !adopted.is_empty()
+                && adopted.to_string().starts_with("namespace legacy was there before the team")
+        );
     }
 }

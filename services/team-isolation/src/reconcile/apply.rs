@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
+use mlp_model::labels;
 use mlp_reconcile::Error as CallError;
 use mlp_reconcile::controller::Object as Kubernetes;
 use serde_json::{Value, json};
@@ -229,6 +230,12 @@ async fn send<K: Kubernetes>(
         // only in its use, is looked at again.
         if let (Kind::ResourceQuota, Some(version)) = (key.kind, version) {
             metadata.insert("resourceVersion".to_owned(), version.into());
+        }
+        // A namespace that is adopted is taken as it was offered: an offer that changed meanwhile is looked at again.
+        let labelled = live.and_then(|live| live.pointer("/metadata/labels")?.get(labels::TEAM));
+        let seen = live.and_then(|live| live.pointer("/metadata/resourceVersion"));
+        if let (Kind::Namespace, None, Some(version)) = (key.kind, labelled, seen) {
+            metadata.insert("resourceVersion".to_owned(), version.clone());
         }
     }
     let written = api.patch(&key.name, &PatchParams::apply(SERVICE).force(), &Patch::Apply(&body)).await;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
@@ -19,6 +20,8 @@ const NODES: &str = "nodes";
 const ENFORCED: &str = "NetworkPolicyEnforced";
 /// How often nodes are asked. A node that joins is unknown for so long.
 const INTERVAL: Duration = Duration::from_secs(30);
+/// A word older than this, in seconds, is none: who said it may be gone.
+const STALE: i64 = 120;
 /// Nodes that are asked, at most; those beyond are taken to be like these.
 const MOST: u32 = 500;
 
@@ -69,9 +72,13 @@ impl Enforcer {
 async fn ask(client: &Client) -> Result<Network, kube::Error> {
     let real = ListParams::default().labels(&format!("!{SIMULATED_NODE}")).limit(MOST);
     let nodes = Api::<Node>::all(client.clone()).list(&real).await?.items;
+    let oldest = Timestamp::now().as_second() - STALE;
     let says_so = |node: &Node| {
         let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.clone().any(|condition| condition.type_ == ENFORCED && condition.status == "True")
+        conditions.clone().any(|condition| {
+            let heard = condition.last_heartbeat_time.as_ref().map_or(i64::MIN, |time| time.0.as_second());
+            condition.type_ == ENFORCED && condition.status == "True" && heard > oldest
+        })
     };
     let open = nodes.iter().filter(|node| !says_so(node)).map(ResourceExt::name_any).collect();
     Ok(Network::Nodes { real: nodes.len(), open })

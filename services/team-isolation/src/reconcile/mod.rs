@@ -5,6 +5,7 @@
 //! place; [`accounts`] gives isolated teams an account on the broker. A team that is as declared costs no call at all.
 
 mod accounts;
+pub(crate) mod adopt;
 mod apply;
 mod burst;
 mod demand;
@@ -36,12 +37,13 @@ use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 
 use crate::domain::model::{DeclaredTeam, Site};
 use crate::domain::outcome::Outcome;
-use crate::domain::{SERVICE, claims, model, notes, objects, plan};
+use crate::domain::{SERVICE, adoption, claims, model, notes, objects, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
 pub use enforcer::Enforcer;
 pub use exemptions::ExemptionReconciler;
+pub(crate) use observe::team_of;
 pub use observe::{Caches, watches};
 use recent::{LOOK_AGAIN, Made, Waiting};
 use recount::Counted;
@@ -124,7 +126,7 @@ impl TeamReconciler {
             Ok(declared) => declared,
             Err(problems) => return Ok(Outcome::Invalid(problems)),
         };
-        let obstacles = self.obstacles(team).await?;
+        let obstacles = self.obstacles(team, &declared).await?;
         if !obstacles.is_empty() {
             return Ok(Outcome::Obstructed(obstacles));
         }
@@ -158,7 +160,7 @@ impl TeamReconciler {
     }
 
     /// What keeps the team from its namespaces.
-    async fn obstacles(&self, team: &Team) -> Result<Vec<claims::Obstacle>, Error> {
+    async fn obstacles(&self, team: &Team, declared: &DeclaredTeam) -> Result<Vec<claims::Obstacle>, Error> {
         let claimant = observe::claimant(team);
         let existing = self.existing(team, &claimant.namespaces).await?;
         let free: Vec<_> = claimant.namespaces.iter().filter(|name| !existing.contains_key(*name)).collect();
@@ -168,7 +170,17 @@ impl TeamReconciler {
                 self.all_teams.state_filter(|other| free.iter().any(|name| observe::wants(other, name)));
             rivals.extend(others.iter().map(|other| observe::claimant(other)));
         }
-        Ok(claims::obstacles(&claimant, &rivals, &existing))
+        let mut obstacles = claims::obstacles(&claimant, &rivals, &existing);
+        if obstacles.is_empty() {
+            for (name, _) in existing.iter().filter(|(_, entry)| entry.team.is_none()) {
+                let found = adopt::found_in(&self.client, name).await?;
+                let made = objects::of(declared, &objects::Surroundings::fresh(declared));
+                let made = made.iter().map(objects::Object::key).collect();
+                let hindrances = adoption::hindrances(name, &found, &made).into_iter();
+                obstacles.extend(hindrances.map(|why| claims::Obstacle::Hindered { why }));
+            }
+        }
+        Ok(obstacles)
     }
 
     /// After how long the team is looked at again where no watch event says so before.

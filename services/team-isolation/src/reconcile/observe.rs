@@ -10,6 +10,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, ResourceExt};
 use mlp_crds::incident::IncidentState;
+use mlp_crds::team::OffboardingPhase;
 use mlp_crds::{Incident, Team};
 use mlp_model::labels;
 use mlp_reconcile::controller::Object as Kubernetes;
@@ -197,10 +198,17 @@ pub(super) fn wants(team: &Team, namespace: &str) -> bool {
 }
 
 /// The team in the labels of an object that carries our `managed-by`.
-pub(super) fn team_of<K: kube::Resource>(object: &K) -> Option<String> {
+pub(crate) fn team_of<K: kube::Resource>(object: &K) -> Option<String> {
     let labels = object.meta().labels.as_ref()?;
     let ours = labels.get(labels::MANAGED_BY).is_some_and(|manager| manager == SERVICE);
     labels.get(labels::TEAM).filter(|_| ours).cloned()
+}
+
+/// Whether the Team is on its way out.
+fn is_leaving(team: &Team) -> bool {
+    let suspended =
+        team.spec.offboarding.as_ref().is_some_and(|spec| spec.phase == OffboardingPhase::Suspended);
+    suspended || team.metadata.deletion_timestamp.is_some()
 }
 
 /// A Team as far as ownership of namespaces is concerned.
@@ -210,7 +218,7 @@ pub(super) fn claimant(team: &Team) -> Claimant {
         team: team.name_any(),
         created: created.unwrap_or_default(),
         uid: team.metadata.uid.clone().unwrap_or_default(),
-        leaving: team.metadata.deletion_timestamp.is_some(),
+        leaving: is_leaving(team),
         namespaces: team.namespace_names(),
     }
 }
@@ -236,10 +244,14 @@ impl TeamReconciler {
 
     /// Namespaces that the team is to adopt count as its own: what is missing on them is applied.
     fn add_offered(&self, team: &Team, live: &mut BTreeMap<Key, Value>) {
+        let address = adoption::address(&team.name_any(), team.metadata.uid.as_deref().unwrap_or_default());
+        if is_leaving(team) {
+            return;
+        }
         for name in team.namespace_names() {
             let Some(namespace) = self.caches.namespaces.get(&ObjectRef::new(&name)) else { continue };
             let Ok(value) = serde_json::to_value(&*namespace) else { continue };
-            let is_offered = adoption::offered_to(&value).is_some_and(|offered| offered == team.name_any());
+            let is_offered = adoption::offered_to(&value).as_ref() == Some(&address);
             if is_offered && team_of(&*namespace).is_none() {
                 live.entry(Key { kind: Kind::Namespace, namespace: name.clone(), name }).or_insert(value);
             }

@@ -40,6 +40,10 @@ impl TeamReconciler {
         let phase = team.spec.offboarding.as_ref().map(|spec| spec.phase).unwrap_or_default();
         let reached = team.status.as_ref().and_then(|status| status.offboarding.as_ref());
         if offboarding::may_purge(phase, reached, Timestamp::now()) {
+            let adopted = self.adopted(&namespaces);
+            if !adopted.is_empty() {
+                return Ok(Outcome::RemovalBlocked(adopted));
+            }
             self.purge(&namespaces).await?;
             return Ok(Outcome::Removing(self.held_up(namespaces)));
         }
@@ -137,6 +141,10 @@ impl TeamReconciler {
         let standing: Vec<_> =
             live.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()).collect();
         let names: Vec<_> = standing.iter().map(|namespace| namespace.name_any()).collect();
+        let adopted = self.adopted(&names);
+        if !adopted.is_empty() {
+            return Ok(Some(adopted));
+        }
         let before = self.contents(&names).await?;
         if !before.is_empty() {
             return Ok(Some(before));
@@ -152,6 +160,18 @@ impl TeamReconciler {
             self.delete_namespace(namespace).await?;
         }
         Ok(None)
+    }
+
+    /// Those of the namespaces that were there before the team: whoever offered them says when they go.
+    fn adopted(&self, namespaces: &[String]) -> Contents {
+        let mut contents = Contents::default();
+        for name in namespaces {
+            let live = self.namespace(name);
+            if live.is_some_and(|namespace| namespace.annotations().contains_key(labels::ADOPT_BY)) {
+                contents.adopted(name);
+            }
+        }
+        contents
     }
 
     /// Takes everybody's rights, those that the team granted itself included.

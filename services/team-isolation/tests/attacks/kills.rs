@@ -65,10 +65,17 @@ impl tower::Service<Request<Body>> for Scissors {
     }
 }
 
-/// Runs the service until it wants to write once more than `writes`, or `done`; whether it was cut.
-async fn killed_after(writes: usize, team: &str, done: impl Fn(Option<&Team>) -> bool) -> bool {
+/// Runs the service, changes something, and ends it when it wants to write once more than `writes`, or at
+/// `done`; whether it was cut. The change is made while this service runs: that of another test would do its work.
+async fn killed_after(
+    writes: usize,
+    team: &str,
+    change: impl Future<Output = ()>,
+    done: impl Fn(Option<&Team>) -> bool,
+) -> bool {
     let (client, cut) = Scissors::after(world::client().await, writes);
     let end = async {
+        change.await;
         let settled = wait_until(LIMIT, "the team to be done", || async {
             done(world::team_named(team).await.as_ref()).then_some(())
         });
@@ -77,7 +84,7 @@ async fn killed_after(writes: usize, team: &str, done: impl Fn(Option<&Team>) ->
             settled = settled => settled.map(|()| false).unwrap(),
         }
     };
-    world::serve(client, End::Killed, end).await
+    Box::pin(world::serve(client, End::Killed, end)).await
 }
 
 /// Lets the service make whole what is half-made.
@@ -85,7 +92,7 @@ async fn finished(team: &str, done: impl Fn(Option<&Team>) -> bool) {
     let what = format!("team {team} to be whole again");
     let whole =
         wait_until(LIMIT, &what, || async { done(world::team_named(team).await.as_ref()).then_some(()) });
-    world::with_service(whole).await.unwrap();
+    Box::pin(world::with_service(whole)).await.unwrap();
 }
 
 fn team(name: &str) -> Value {
@@ -166,12 +173,14 @@ fn attacks(namespace: &str) -> Vec<(&'static str, Call)> {
     ]
 }
 
-/// Fails where an attack is admitted, or a good pod before quota, limits and policy are there.
-async fn check(namespace: &str, when: &str) {
+/// Fails where an attack is admitted, or a good pod before quota, limits and policy are there. Says whether a
+/// good pod was.
+async fn check(namespace: &str, when: &str) -> bool {
     for (what, attack) in attacks(namespace) {
         assert!(!attack.send().await.is_admitted(), "{when}: {what} was admitted");
     }
-    if may_work(namespace).await {
+    let works = may_work(namespace).await;
+    if works {
         let get = |path: String| async move { send(Persona::Root, "GET", &path, None).await };
         let quota = get(format!("{}/team-quota", core(namespace, "resourcequotas"))).await;
         assert!(
@@ -185,6 +194,7 @@ async fn check(namespace: &str, when: &str) {
             assert!(get(path.clone()).await.is_admitted(), "{when}: a pod is admitted without {path}");
         }
     }
+    works
 }
 
 async fn may_work(namespace: &str) -> bool {
@@ -198,17 +208,20 @@ async fn change(team: &str, method: &str, body: Option<&Value>) -> Answer {
 #[tokio::test]
 async fn killed_after_each_write_nothing_half_made_is_open() {
     world::ready().await;
-    on_the_way_in().await;
-    on_the_way_out().await;
-    at_the_end().await;
+    Box::pin(on_the_way_in()).await;
+    Box::pin(on_the_way_out()).await;
+    Box::pin(at_the_end()).await;
 }
 
 async fn on_the_way_in() {
+    let mut worked = 0;
     for writes in 0..MOST {
         let name = format!("half-in-{writes}");
-        world::apply(&world::client().await, &team(&name)).await;
-        let was_cut = killed_after(writes, &name, is_whole).await;
-        check(&format!("{name}-team"), &format!("way in, killed after {writes} writes")).await;
+        let declare = async { world::apply(&world::client().await, &team(&name)).await };
+        let was_cut = killed_after(writes, &name, declare, is_whole).await;
+        worked += usize::from(
+            check(&format!("{name}-team"), &format!("way in, killed after {writes} writes")).await,
+        );
         finished(&name, is_whole).await;
         assert!(may_work(&format!("{name}-team")).await, "whole after {writes} writes and a new start");
         assert!(change(&name, "DELETE", None).await.is_admitted());
@@ -216,6 +229,10 @@ async fn on_the_way_in() {
         world::with_service(world::gone(&name)).await;
         if !was_cut {
             assert!(writes > 8, "the way in is more than {writes} writes");
+            assert!(
+                (2..writes).contains(&worked),
+                "rights are there after some writes and not after all: {worked} of {writes}"
+            );
             return;
         }
     }
@@ -246,15 +263,16 @@ async fn inhabit(namespace: &str) {
 
 async fn on_the_way_out() {
     let suspend = json!({"spec": {"offboarding": {"phase": "Suspended", "retentionHours": 1}}});
+    let mut worked = 0;
     for writes in 0..MOST {
         let name = format!("half-out-{writes}");
         let namespace = format!("{name}-team");
         world::with_service(world::isolated(&[team(&name)])).await;
         inhabit(&namespace).await;
-        assert!(change(&name, "PATCH", Some(&suspend)).await.is_admitted());
-        let was_cut = killed_after(writes, &name, is_retained).await;
+        let begin = async { assert!(change(&name, "PATCH", Some(&suspend)).await.is_admitted()) };
+        let was_cut = killed_after(writes, &name, begin, is_retained).await;
         let when = format!("way out, killed after {writes} writes");
-        check(&namespace, &when).await;
+        worked += usize::from(check(&namespace, &when).await);
         let deployment =
             send(Persona::Root, "GET", &format!("{}/web", of("apps/v1", &namespace, "deployments")), None)
                 .await;
@@ -272,6 +290,7 @@ async fn on_the_way_out() {
         assert!(change(&name, "DELETE", None).await.is_admitted());
         if !was_cut {
             assert!(writes > 4, "the way out is more than {writes} writes");
+            assert!((1..writes).contains(&worked), "rights are cut at some write: {worked} of {writes}");
             return;
         }
     }
@@ -283,11 +302,13 @@ async fn at_the_end() {
         let name = format!("half-end-{writes}");
         let namespace = format!("{name}-team");
         world::with_service(world::isolated(&[team(&name)])).await;
-        assert!(change(&name, "DELETE", None).await.is_admitted());
-        let was_cut = killed_after(writes, &name, |team| team.is_none()).await;
+        let begin = async { assert!(change(&name, "DELETE", None).await.is_admitted()) };
+        let was_cut = killed_after(writes, &name, begin, |team| team.is_none()).await;
         check(&namespace, &format!("end, killed after {writes} writes")).await;
         finished(&name, |team| team.is_none()).await;
-        assert!(!may_work(&namespace).await, "a team that is gone works");
+        let left = send(Persona::Root, "GET", &format!("/api/v1/namespaces/{namespace}"), None).await;
+        let deleted = left.body["metadata"]["deletionTimestamp"].is_string();
+        assert!(!left.is_admitted() || deleted, "the namespace of a team that is gone stays");
         if !was_cut {
             assert!(writes > 2, "the end is more than {writes} writes");
             return;

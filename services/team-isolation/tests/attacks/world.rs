@@ -184,7 +184,7 @@ pub(crate) async fn serve<T>(client: Client, end: End, work: impl Future<Output 
     let consumed =
         tokio::spawn(async move { consuming.consume(consumer, WakeTeam::new(teams), stopped).await });
     *BUS.lock().await = Some(bus);
-    let result = work.await;
+    let result = Box::pin(work).await;
     *BUS.lock().await = None;
     if end == End::Killed {
         running.abort();

@@ -9,7 +9,7 @@ mod rules;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, future, stream};
@@ -30,25 +30,29 @@ use rules::Cluster;
 
 /// Name of the agent: its process and its log.
 pub(super) const AGENT: &str = "network-agent";
+/// Where the agent says that the rules are in force, in the node's own `/run`.
+pub(super) const READY: &str = "/run/mlp-node/network-agent";
 /// Its user in the cluster, and the role of that user.
 pub(super) const USER: &str = "mlp:network-agent";
-/// The condition of the node that says who makes policies true; `True` since the rules were first in force.
+/// The condition of the node that says who makes policies true; its heartbeat is renewed while they are.
 const ENFORCED: &str = "NetworkPolicyEnforced";
 /// Changes within this time are one.
 const SETTLE: Duration = Duration::from_millis(25);
 /// After how long what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often it says that what the API holds is in force; whoever has not heard for longer takes it as not so.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 /// What the kernel may take for a table.
 const APPLY_LIMIT: Duration = Duration::from_secs(10);
 /// How much of what nft says is shown.
 const SAID: usize = 400;
 
 /// Keeps the rules of the network namespace that it runs in as the API says; `pods` is the node's pod
-/// network in CIDR notation; `ready` is written once the rules are in force. Ends on an error only.
+/// network in CIDR notation; [`READY`] is written once the rules are in force. Ends on an error only.
 ///
 /// # Errors
 /// The kubeconfig cannot be used, or a watch ended for good.
-pub async fn run(kubeconfig: &Path, node: &str, pods: &str, ready: &Path) -> Result<Infallible, NodeError> {
+pub async fn run(kubeconfig: &Path, node: &str, pods: &str) -> Result<Infallible, NodeError> {
     let client = crate::kubeconfig::client(kubeconfig).await;
     let client = client.map_err(|error| failed(format!("{}: {error}", kubeconfig.display())))?;
     let here = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
@@ -57,7 +61,8 @@ pub async fn run(kubeconfig: &Path, node: &str, pods: &str, ready: &Path) -> Res
     let (namespaces, namespace_news) = follow(Api::<Namespace>::all(client.clone()), all());
     let (policies, policy_news) = follow(Api::<NetworkPolicy>::all(client.clone()), all());
     let mut news = stream::select_all([pod_news, namespace_news, policy_news]);
-    let (mut in_force, mut said) = (String::new(), false);
+    let mut in_force = String::new();
+    let mut said: Option<Instant> = None;
     loop {
         // What failed is tried again, whether there is news or not.
         let heard = tokio::time::timeout(AGAIN, news.next()).await;
@@ -70,20 +75,25 @@ pub async fn run(kubeconfig: &Path, node: &str, pods: &str, ready: &Path) -> Res
             continue;
         }
         let script = rules::script(&cluster(&on_node, &namespaces, &policies), pods);
-        if script != in_force {
+        let mut is_in_force = script == in_force;
+        if !is_in_force {
             let mut command = Command::new("nft");
             command.args(["-f", "-"]);
             match feed(command, &script).await {
                 Ok(()) => {
-                    in_force = script;
-                    std::fs::write(ready, "").map_err(|source| NodeError::io("write", ready, source))?;
+                    (in_force, is_in_force) = (script, true);
+                    std::fs::write(READY, "").map_err(|source| NodeError::io("write", READY, source))?;
                 }
                 Err(error) => eprintln!("{error}"),
             }
         }
-        if !said && !in_force.is_empty() {
+        let due = said.is_none_or(|last| last.elapsed() >= HEARTBEAT);
+        if due && is_in_force {
             // A node that kubelet has not registered yet has no status.
-            said = say_so(&client, node).await.inspect_err(|error| eprintln!("{error}")).is_ok();
+            match say_so(&client, node, said.is_none()).await {
+                Ok(()) => said = Some(Instant::now()),
+                Err(error) => eprintln!("{error}"),
+            }
         }
     }
 }
@@ -196,13 +206,16 @@ fn seen(pod: &Pod) -> Option<rules::Pod> {
 }
 
 /// Says on the node that policies hold there.
-async fn say_so(client: &Client, node: &str) -> Result<(), NodeError> {
+async fn say_so(client: &Client, node: &str, first: bool) -> Result<(), NodeError> {
     let now = Timestamp::now().to_string();
-    let condition = json!({
+    let mut condition = json!({
         "type": ENFORCED, "status": "True", "reason": "RulesInForce",
         "message": "the platform's network agent turns NetworkPolicy into packet rules of this node",
-        "lastHeartbeatTime": now, "lastTransitionTime": now,
+        "lastHeartbeatTime": now,
     });
+    if let (true, Some(fields)) = (first, condition.as_object_mut()) {
+        fields.insert("lastTransitionTime".to_owned(), now.into());
+    }
     let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
     let patched = Api::<Node>::all(client.clone()).patch_status(node, &PatchParams::default(), &patch).await;
     patched.map(drop).map_err(|error| NodeError::api(format!("patch the status of node {node}"), error))

@@ -6,7 +6,7 @@
 //! ports at both ends. An address of the pod network that is no known pod's is refused: a new pod has
 //! no traffic before its policies are known, and after an agent that has died none ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -19,6 +19,10 @@ use kube::core::{Selector, SelectorExt as _};
 
 /// Name of the table, of the family `ip`: pods have no other addresses.
 pub(super) const TABLE: &str = "mlp_policy";
+
+/// Rules, peers and ports of a policy, and matches of a pod in one direction, at most; those beyond admit
+/// nothing. A team can write policies without end, and the kernel must take all rules of the node at once.
+const MOST: usize = 500;
 
 /// Labels of something.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -86,6 +90,18 @@ pub(super) fn script(cluster: &Cluster, pods: &str) -> String {
     let mut maps = String::new();
     for direction in [Direction::Egress, Direction::Ingress] {
         let mut elements = Vec::new();
+        let compiled: Vec<Vec<Rule<'_>>> = cluster
+            .policies
+            .iter()
+            .map(|policy| {
+                let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
+                policy
+                    .spec
+                    .as_ref()
+                    .map(|spec| rules(cluster, namespace, spec, direction))
+                    .unwrap_or_default()
+            })
+            .collect();
         for (pod, address) in addressed(cluster) {
             let policies: Vec<_> = selecting(cluster, pod, direction).collect();
             if policies.is_empty() {
@@ -95,8 +111,9 @@ pub(super) fn script(cluster: &Cluster, pods: &str) -> String {
             let name = format!("{}_{}", direction.chain(), address.to_string().replace('.', "_"));
             elements.push(format!("{address} : jump {name}"));
             let _ = writeln!(chains, "  chain {name} {{\n    ip {} {address} return", direction.other());
-            for matches in policies.iter().flat_map(|spec| admitted(cluster, pod, spec, direction)) {
-                let _ = writeln!(chains, "    {matches}{}return", space(&matches));
+            let rules = policies.into_iter().flat_map(|number| compiled.get(number)).flatten();
+            for matches in rules.flat_map(|rule| admitted(rule, pod, direction)).take(MOST) {
+                let _ = writeln!(chains, "    {}", joined(&matches, "return"));
             }
             let _ = writeln!(chains, "    counter reject with icmp type admin-prohibited\n  }}");
         }
@@ -127,20 +144,19 @@ pub(super) fn script(cluster: &Cluster, pods: &str) -> String {
 }
 
 fn addressed(cluster: &Cluster) -> impl Iterator<Item = (&Pod, Ipv4Addr)> {
-    // Two pods of one address: one of them has ended, and a map takes a key once.
-    let mut seen = BTreeSet::new();
-    let pods = cluster.pods.iter().map(|pod| (pod, pod.address));
-    pods.filter(move |(_, address)| seen.insert(*address))
+    // Two pods of one address: one of them is no more, and whose it is nobody can say yet. Then it is nobody's.
+    let once = |pod: &Pod| cluster.pods.iter().filter(|other| other.address == pod.address).count() == 1;
+    cluster.pods.iter().filter(move |pod| once(pod)).map(|pod| (pod, pod.address))
 }
 
-/// Policies that concern a pod in a direction. Where `policyTypes` is left out, Ingress is meant, and
+/// Numbers of the policies that concern a pod in a direction. Where `policyTypes` is left out, Ingress is meant, and
 /// Egress as well if there are egress rules.
 fn selecting<'a>(
     cluster: &'a Cluster,
     pod: &'a Pod,
     direction: Direction,
-) -> impl Iterator<Item = &'a NetworkPolicySpec> {
-    cluster.policies.iter().filter_map(move |policy| {
+) -> impl Iterator<Item = usize> + 'a {
+    cluster.policies.iter().enumerate().filter_map(move |(number, policy)| {
         let spec = policy.spec.as_ref()?;
         let types = spec.policy_types.iter().flatten();
         let listed = types.clone().any(|kind| kind == direction.policy_type());
@@ -149,7 +165,7 @@ fn selecting<'a>(
                 || spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()));
         let here = policy.metadata.namespace.as_deref() == Some(&pod.namespace);
         let selected = spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels));
-        (here && selected && (listed || implied)).then_some(spec)
+        (here && selected && (listed || implied)).then_some(number)
     })
 }
 
@@ -158,41 +174,13 @@ fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// Peers and ports of a rule of either direction; a list that is empty or left out admits all.
-type Rule<'a> = (Option<&'a [NetworkPolicyPeer]>, Option<&'a [NetworkPolicyPort]>);
-
-/// Packets that the rules of a policy admit, as matches of nftables.
-fn admitted(cluster: &Cluster, pod: &Pod, spec: &NetworkPolicySpec, direction: Direction) -> Vec<String> {
-    let rules: Vec<Rule<'_>> = match direction {
-        Direction::Ingress => {
-            let rules = spec.ingress.iter().flatten();
-            rules.map(|rule| (rule.from.as_deref(), rule.ports.as_deref())).collect()
-        }
-        Direction::Egress => {
-            let rules = spec.egress.iter().flatten();
-            rules.map(|rule| (rule.to.as_deref(), rule.ports.as_deref())).collect()
-        }
-    };
-    let mut all = Vec::new();
-    for (peers, ports) in rules {
-        let peers = peers.unwrap_or_default();
-        let mut ends: Vec<End> = peers.iter().filter_map(|peer| end(cluster, &pod.namespace, peer)).collect();
-        if peers.is_empty() {
-            ends.push(End { matches: String::new(), pods: addressed(cluster).collect() });
-        }
-        for end in &ends {
-            let field = direction.other();
-            let other = if end.matches.is_empty() { String::new() } else { end.matches.replace('@', field) };
-            match ports.unwrap_or_default() {
-                [] => all.push(other),
-                ports => all.extend(ports.iter().flat_map(|port| match direction {
-                    Direction::Ingress => at_own_port(&other, pod, port),
-                    Direction::Egress => at_port_of(&other, &end.pods, port),
-                })),
-            }
-        }
-    }
-    all
+/// Packets that one rule of a policy admits: from or to any of the ends, at any of the ports.
+struct Rule<'a> {
+    ends: Vec<End<'a>>,
+    /// Matches of ports by number; one that is empty is every packet.
+    numbered: Vec<String>,
+    /// Ports by name, with their protocol.
+    named: Vec<(String, String)>,
 }
 
 /// The other end of a rule: matches with `@` for the field of the address, and the pods among it.
@@ -201,86 +189,165 @@ struct End<'a> {
     pods: Vec<(&'a Pod, Ipv4Addr)>,
 }
 
-/// None where a peer means nobody.
-fn end<'a>(cluster: &'a Cluster, namespace: &str, peer: &NetworkPolicyPeer) -> Option<End<'a>> {
-    if let Some(block) = &peer.ip_block {
-        // Whoever is in the block, pods among them: their addresses narrow it down where a port has a name.
-        return Some(End { matches: in_block(block)?, pods: addressed(cluster).collect() });
-    }
-    if peer.namespace_selector.is_none() && peer.pod_selector.is_none() {
-        return None;
-    }
-    let meant = |pod: &Pod| {
-        let here = match &peer.namespace_selector {
-            Some(selector) => {
-                cluster.namespaces.get(&pod.namespace).is_some_and(|labels| selects(selector, labels))
-            }
-            None => pod.namespace == namespace,
-        };
-        here && peer.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels))
+/// The rules of a policy, which do not depend on the pod that is judged for.
+fn rules<'a>(
+    cluster: &'a Cluster,
+    namespace: &str,
+    spec: &NetworkPolicySpec,
+    direction: Direction,
+) -> Vec<Rule<'a>> {
+    type Listed<'b> = (&'b Option<Vec<NetworkPolicyPeer>>, &'b Option<Vec<NetworkPolicyPort>>);
+    let listed: Vec<Listed<'_>> = match direction {
+        Direction::Ingress => spec.ingress.iter().flatten().map(|rule| (&rule.from, &rule.ports)).collect(),
+        Direction::Egress => spec.egress.iter().flatten().map(|rule| (&rule.to, &rule.ports)).collect(),
     };
-    let pods: Vec<_> = addressed(cluster).filter(|(pod, _)| meant(pod)).collect();
-    let addresses: Vec<String> = pods.iter().map(|(_, address)| address.to_string()).collect();
-    (!pods.is_empty()).then(|| End { matches: format!("ip @ {{ {} }}", addresses.join(", ")), pods })
+    let rules = listed.into_iter().take(MOST).map(|(peers, ports)| {
+        let ports = ports.as_deref().unwrap_or_default();
+        let ends = ends(cluster, namespace, peers.as_deref().unwrap_or_default());
+        Rule { ends, numbered: numbered(ports), named: named(ports) }
+    });
+    rules.collect()
 }
 
-/// None for a block of the other family.
-fn in_block(block: &IPBlock) -> Option<String> {
-    let is_four = |cidr: &str| !cidr.contains(':');
-    if !is_four(&block.cidr) {
-        return None;
+/// The matches of a rule for one pod.
+fn admitted(rule: &Rule<'_>, pod: &Pod, direction: Direction) -> Vec<String> {
+    let mut all = Vec::new();
+    for end in &rule.ends {
+        let other = end.matches.replace('@', direction.other());
+        all.extend(rule.numbered.iter().map(|port| joined(&other, port)));
+        for (protocol, name) in &rule.named {
+            let number = |pod: &Pod| pod.ports.get(&(name.clone(), protocol.clone())).copied();
+            let at = |number: u16| format!("meta l4proto {} th dport {number}", protocol.to_lowercase());
+            match direction {
+                // Into the pod itself: a name is one of its own ports.
+                Direction::Ingress => all.extend(number(pod).map(|number| joined(&other, &at(number)))),
+                // Out of it: a name is a port of whoever is at the other end.
+                Direction::Egress => all.extend(end.pods.iter().filter_map(|(to, address)| {
+                    Some(joined(&other, &format!("ip daddr {address} {}", at(number(to)?))))
+                })),
+            }
+        }
     }
-    let mut matches = if block.cidr.ends_with("/0") { String::new() } else { format!("ip @ {}", block.cidr) };
-    let except: Vec<&str> =
-        block.except.iter().flatten().map(String::as_str).filter(|cidr| is_four(cidr)).collect();
-    if !except.is_empty() {
-        let _ = write!(matches, "{}ip @ != {{ {} }}", space(&matches), except.join(", "));
+    all
+}
+
+fn joined(one: &str, other: &str) -> String {
+    format!("{one}{}{other}", if one.is_empty() || other.is_empty() { "" } else { " " })
+}
+
+/// The ends that peers mean: all pods together, and each block.
+fn ends<'a>(cluster: &'a Cluster, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec<End<'a>> {
+    let everybody = || addressed(cluster).collect();
+    if peers.is_empty() {
+        return vec![End { matches: String::new(), pods: everybody() }];
+    }
+    let peers = peers.get(..MOST).unwrap_or(peers);
+    let blocks = peers.iter().filter_map(|peer| peer.ip_block.as_ref()).filter_map(in_block);
+    // Whoever is in a block, pods among them: their addresses narrow it down where a port has a name.
+    let mut all: Vec<End<'a>> = blocks.map(|matches| End { matches, pods: everybody() }).collect();
+    let meant = |pod: &Pod| peers.iter().any(|peer| means(cluster, namespace, peer, pod));
+    let pods: Vec<_> = addressed(cluster).filter(|(pod, _)| meant(pod)).collect();
+    if !pods.is_empty() {
+        let addresses: Vec<String> = pods.iter().map(|(_, address)| address.to_string()).collect();
+        all.push(End { matches: format!("ip @ {{ {} }}", addresses.join(", ")), pods });
+    }
+    all
+}
+
+/// Whether a peer that selects means the pod; one of nothing at all means nobody.
+fn means(cluster: &Cluster, namespace: &str, peer: &NetworkPolicyPeer, pod: &Pod) -> bool {
+    let selects_something = peer.namespace_selector.is_some() || peer.pod_selector.is_some();
+    let here = match &peer.namespace_selector {
+        Some(selector) => {
+            cluster.namespaces.get(&pod.namespace).is_some_and(|labels| selects(selector, labels))
+        }
+        None => pod.namespace == namespace,
+    };
+    peer.ip_block.is_none()
+        && selects_something
+        && here
+        && peer.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels))
+}
+
+/// One match for each protocol, of all its numbers; the empty one where no ports are listed.
+fn numbered(ports: &[NetworkPolicyPort]) -> Vec<String> {
+    if ports.is_empty() {
+        return vec![String::new()];
+    }
+    let mut by_protocol: BTreeMap<String, Option<Vec<(i32, i32)>>> = BTreeMap::new();
+    for port in ports.iter().take(MOST) {
+        let range = match (&port.port, port.end_port) {
+            (None, _) => None,
+            (Some(IntOrString::Int(first)), last) => Some((*first, last.unwrap_or(*first))),
+            (Some(IntOrString::String(_)), _) => continue,
+        };
+        let known = by_protocol.entry(protocol(port).to_lowercase()).or_insert_with(|| Some(Vec::new()));
+        match (range, known.as_mut()) {
+            (Some(range), Some(ranges)) => ranges.push(range),
+            // Every port of the protocol.
+            (None, _) => *known = None,
+            (Some(_), None) => {}
+        }
+    }
+    let matches = by_protocol.into_iter().filter_map(|(protocol, ranges)| match ranges.map(merged) {
+        None => Some(format!("meta l4proto {protocol}")),
+        Some(ranges) if ranges.is_empty() => None,
+        Some(ranges) => Some(format!("meta l4proto {protocol} th dport {{ {} }}", ranges.join(", "))),
+    });
+    matches.collect()
+}
+
+/// Ranges that do not touch each other, as nftables writes them.
+fn merged(mut ranges: Vec<(i32, i32)>) -> Vec<String> {
+    ranges.sort_unstable();
+    let mut all: Vec<(i32, i32)> = Vec::new();
+    for (first, last) in
+        ranges.into_iter().filter(|(first, last)| (1..=65_535).contains(first) && last >= first)
+    {
+        match all.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => all.push((first, last)),
+        }
+    }
+    all.into_iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+        .collect()
+}
+
+fn named(ports: &[NetworkPolicyPort]) -> Vec<(String, String)> {
+    let names = ports.iter().take(MOST).filter_map(|port| match &port.port {
+        Some(IntOrString::String(name)) => Some((protocol(port).to_owned(), name.clone())),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn protocol(port: &NetworkPolicyPort) -> &str {
+    port.protocol.as_deref().unwrap_or("TCP")
+}
+
+/// None for a block of the other family, and for one that cannot be read: it admits nobody then.
+fn in_block(block: &IPBlock) -> Option<String> {
+    let mut matches = match cidr(&block.cidr)? {
+        (_, 0) => String::new(),
+        (network, prefix) => format!("ip @ {network}/{prefix}"),
+    };
+    // One by one: in one set, exceptions that overlap would be an error of the whole script.
+    for except in block.except.iter().flatten().filter(|except| !except.contains(':')) {
+        let (network, prefix) = cidr(except)?;
+        matches = joined(&matches, &format!("ip @ != {network}/{prefix}"));
     }
     Some(matches)
 }
 
-fn space(matches: &str) -> &'static str {
-    if matches.is_empty() { "" } else { " " }
-}
-
-fn protocol(port: &NetworkPolicyPort) -> String {
-    port.protocol.as_deref().unwrap_or("TCP").to_lowercase()
-}
-
-/// A port of a rule by its number or range; none where it is a name.
-fn by_number(port: &NetworkPolicyPort) -> Option<String> {
-    match (&port.port, port.end_port) {
-        (None, _) => Some(String::new()),
-        (Some(IntOrString::Int(first)), Some(last)) => Some(format!(" th dport {first}-{last}")),
-        (Some(IntOrString::Int(number)), None) => Some(format!(" th dport {number}")),
-        (Some(IntOrString::String(_)), _) => None,
-    }
-}
-
-fn number_of(pod: &Pod, port: &NetworkPolicyPort) -> Option<u16> {
-    let Some(IntOrString::String(name)) = &port.port else { return None };
-    let protocol = port.protocol.as_deref().unwrap_or("TCP");
-    pod.ports.get(&(name.clone(), protocol.to_owned())).copied()
-}
-
-/// Into the pod itself: a name is one of its own ports.
-fn at_own_port(other: &str, pod: &Pod, port: &NetworkPolicyPort) -> Vec<String> {
-    let dport = by_number(port).or_else(|| number_of(pod, port).map(|number| format!(" th dport {number}")));
-    let protocol = protocol(port);
-    dport.map(|dport| format!("{other}{}meta l4proto {protocol}{dport}", space(other))).into_iter().collect()
-}
-
-/// Out of a pod: a name is a port of whoever is at the other end.
-fn at_port_of(other: &str, pods: &[(&Pod, Ipv4Addr)], port: &NetworkPolicyPort) -> Vec<String> {
-    let protocol = protocol(port);
-    if let Some(dport) = by_number(port) {
-        return vec![format!("{other}{}meta l4proto {protocol}{dport}", space(other))];
-    }
-    let named = pods.iter().filter_map(|(pod, address)| Some((address, number_of(pod, port)?)));
-    let matches = |(address, number)| {
-        format!("{other}{}ip daddr {address} meta l4proto {protocol} th dport {number}", space(other))
-    };
-    named.map(matches).collect()
+/// A block as the API server takes it, numbers with leading zeros among them, written as nftables does.
+fn cidr(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (address, prefix) = text.split_once('/')?;
+    let parts: Vec<u8> = address.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let prefix: u8 = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
+    let address = u32::from_be_bytes(parts.try_into().ok()?);
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+    Some((Ipv4Addr::from(address & mask), prefix))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! the team. What is done then is team-isolation's, by the same plan.
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use mlp_crds::Team;
 use mlp_host::grpc::ServiceChannel;
@@ -50,7 +51,7 @@ pub(super) async fn adopt(
         )));
     }
     if flags.yes {
-        offer(&cluster, flags).await?;
+        offer(&cluster, flags, &team).await?;
     }
     println!("\n{}", next(flags, listed));
     Ok(())
@@ -72,8 +73,9 @@ fn with_namespace(mut spec: Value, names: &[String], namespace: &str) -> Value {
     spec
 }
 
-async fn offer(cluster: &kube::Client, flags: &Adopt) -> Outcome {
-    let patch = json!({"metadata": {"annotations": {labels::ADOPT_BY: flags.team}}});
+async fn offer(cluster: &kube::Client, flags: &Adopt, team: &Team) -> Outcome {
+    let address = format!("{}/{}", flags.team, team.uid().unwrap_or_default());
+    let patch = json!({"metadata": {"annotations": {labels::ADOPT_BY: address}}});
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let namespaces: Api<Namespace> = Api::all(cluster.clone());
     let patched = namespaces.patch(&flags.namespace, &params, &Patch::Merge(&patch)).await;

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod kubeconfig;
+mod offboard;
 mod print;
 mod sarif;
 
@@ -26,6 +27,9 @@ pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
         return kubeconfig::kubeconfig(global, flags).await;
     }
     let platform = Platform::load(&global.state()?)?;
+    if let TeamVerb::Offboard(flags) = &flags.verb {
+        return offboard::offboard(&platform, flags).await;
+    }
     let mut client = connect(&platform, flags.token.as_ref()).await?;
     match &flags.verb {
         TeamVerb::Namespaces => {
@@ -70,7 +74,7 @@ pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
             }
             Ok(())
         }
-        TeamVerb::Kubeconfig(_) => Ok(()),
+        TeamVerb::Kubeconfig(_) | TeamVerb::Offboard(_) => Ok(()),
     }
 }
 

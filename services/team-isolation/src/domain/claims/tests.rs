@@ -75,8 +75,15 @@ fn ones_own_namespace_on_its_way_out_is_waited_for() {
 fn a_namespace_is_adopted_by_the_team_that_it_is_offered_to_and_by_no_other() {
     let team = claimant("a", "t", &["legacy"]);
     let mut there = existing("legacy", None, false);
-    there.get_mut("legacy").unwrap().offered_to = Some("a".to_owned());
+    there.get_mut("legacy").unwrap().offered_to = Some("a/uid-a".to_owned());
     assert_eq!(obstacles(&team, &[], &there), []);
+    let leaving = Claimant { leaving: true, ..team.clone() };
+    assert!(matches!(obstacles(&leaving, &[], &there)[..], [Obstacle::Foreign { .. }]), "on its way out");
+    let again = Claimant { uid: "uid-2".to_owned(), ..team.clone() };
+    assert!(
+        matches!(obstacles(&again, &[], &there)[..], [Obstacle::Foreign { .. }]),
+        "another Team of the name"
+    );
     assert!(matches!(
         obstacles(&claimant("b", "t", &["legacy"]), &[], &there)[..],
         [Obstacle::Foreign { .. }]
@@ -85,7 +92,7 @@ fn a_namespace_is_adopted_by_the_team_that_it_is_offered_to_and_by_no_other() {
     let found = obstacles(&team, &[], &there);
     assert!(found[0].to_string().contains("owned by Profile a"), "{}", found[0]);
     let mut taken = existing("legacy", Some("b"), false);
-    taken.get_mut("legacy").unwrap().offered_to = Some("a".to_owned());
+    taken.get_mut("legacy").unwrap().offered_to = Some("a/uid-a".to_owned());
     assert!(
         matches!(obstacles(&team, &[], &taken)[..], [Obstacle::OtherTeam { .. }]),
         "an offer takes nothing away"

@@ -99,7 +99,7 @@ fn peers_are_the_addresses_of_the_pods_that_they_mean() {
     );
     assert_eq!(
         from(json!([{"namespaceSelector": ml}, {"podSelector": client}])),
-        ["ip saddr { 10.244.0.3 } return", "ip saddr { 10.244.0.2 } return"],
+        ["ip saddr { 10.244.0.2, 10.244.0.3 } return"],
         "two peers: or"
     );
     assert!(from(json!([{"podSelector": {"matchLabels": {"app": "nobody"}}}])).is_empty());
@@ -114,20 +114,26 @@ fn blocks_with_exceptions_and_those_of_the_other_family() {
     assert_eq!(from(json!({"cidr": "10.0.0.0/8"})), ["ip saddr 10.0.0.0/8 return"]);
     assert_eq!(
         from(json!({"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16", "10.1.0.0/16"]})),
-        ["ip saddr != { 169.254.0.0/16, 10.1.0.0/16 } return"]
+        ["ip saddr != 169.254.0.0/16 ip saddr != 10.1.0.0/16 return"]
     );
     assert_eq!(from(json!({"cidr": "0.0.0.0/0"})), ["return"]);
     assert!(from(json!({"cidr": "::/0", "except": ["fd00::/8"]})).is_empty());
+    assert_eq!(
+        from(json!({"cidr": "010.9.9.9/8", "except": ["10.0.0.0/8", "10.1.0.0/16"]})),
+        ["ip saddr 10.0.0.0/8 ip saddr != 10.0.0.0/8 ip saddr != 10.1.0.0/16 return"],
+        "zeros in front and exceptions that overlap, both of which the API server takes"
+    );
+    assert!(from(json!({"cidr": "10.0.0.0/8", "except": ["x"]})).is_empty(), "unreadable: nobody");
 }
 
 #[test]
 fn ports_by_number_range_and_name() {
     let ports = |ports: Value| into_web(json!({"podSelector": {}, "ingress": [{"ports": ports}]}));
-    assert_eq!(ports(json!([{"port": 80}])), ["meta l4proto tcp th dport 80 return"]);
-    assert_eq!(ports(json!([{"port": 53, "protocol": "UDP"}])), ["meta l4proto udp th dport 53 return"]);
+    assert_eq!(ports(json!([{"port": 80}])), ["meta l4proto tcp th dport { 80 } return"]);
+    assert_eq!(ports(json!([{"port": 53, "protocol": "UDP"}])), ["meta l4proto udp th dport { 53 } return"]);
     assert_eq!(
         ports(json!([{"port": 8000, "endPort": 8080}])),
-        ["meta l4proto tcp th dport 8000-8080 return"]
+        ["meta l4proto tcp th dport { 8000-8080 } return"]
     );
     assert_eq!(ports(json!([{"port": "http"}])), ["meta l4proto tcp th dport 8080 return"]);
     assert!(ports(json!([{"port": "grpc"}])).is_empty(), "a name that the pod does not have");
@@ -158,7 +164,34 @@ fn policies_add_up() {
         json!({"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": [{"port": 1}]}]});
     assert_eq!(
         chain(&[deny.clone(), admit.clone()], "in_10_244_0_1"),
-        ["ip saddr 10.244.0.1 return", "meta l4proto tcp th dport 1 return"]
+        ["ip saddr 10.244.0.1 return", "meta l4proto tcp th dport { 1 } return"]
     );
     assert_eq!(chain(&[deny, admit], "in_10_244_0_2"), ["ip saddr 10.244.0.2 return"]);
+}
+
+#[test]
+fn one_policy_without_end_stays_small() {
+    let peers: Vec<Value> = (0..5_000).map(|_| json!({"podSelector": {}})).collect();
+    let ports: Vec<Value> = (1..=5_000).map(|port| json!({"port": port})).collect();
+    let rules: Vec<Value> = (0..5_000).map(|_| json!({"ports": [{"port": "http"}, {"port": 1}]})).collect();
+    let one = into_web(json!({"podSelector": {}, "ingress": [{"from": peers, "ports": ports}]}));
+    assert_eq!(one, ["ip saddr { 10.244.0.1, 10.244.0.2 } meta l4proto tcp th dport { 1-500 } return"]);
+    assert_eq!(into_web(json!({"podSelector": {}, "ingress": rules})).len(), MOST);
+}
+
+#[test]
+fn ports_of_one_protocol_are_one_set_and_ranges_that_touch_are_one() {
+    let ports = json!([{"port": 80}, {"port": 81, "endPort": 90}, {"port": 85}, {"port": 443}, {"port": 7, "endPort": 7}]);
+    assert_eq!(
+        into_web(json!({"podSelector": {}, "ingress": [{"ports": ports}]})),
+        ["meta l4proto tcp th dport { 7, 80-90, 443 } return"]
+    );
+}
+
+#[test]
+fn an_address_of_two_pods_is_nobodys() {
+    let mut cluster = cluster(&[json!({"podSelector": {}})]);
+    cluster.pods[1].address = cluster.pods[0].address;
+    let script = script(&cluster, "10.244.0.0/24");
+    assert!(script.contains("set known { type ipv4_addr; elements = { 10.244.0.3 }; }"), "{script}");
 }

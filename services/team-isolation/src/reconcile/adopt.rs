@@ -1,0 +1,55 @@
+//! What is in a namespace that is to be adopted; read once, before it is the team's.
+
+use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
+use kube::api::{Api, ListParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource};
+use mlp_reconcile::Error as CallError;
+use mlp_reconcile::controller::Object as Kubernetes;
+use serde_json::Value;
+
+use crate::domain::adoption::Found;
+use crate::domain::objects::Kind;
+
+/// Objects of one kind that are looked at, at most; with more it is not adopted.
+const MOST: u32 = 1_000;
+
+/// The objects of the kinds that this service writes, and who holds rights in the whole cluster.
+pub(crate) async fn found_in(client: &Client, namespace: &str) -> Result<Found, CallError> {
+    let mut found = Found::default();
+    let objects = &mut found.objects;
+    add::<ResourceQuota>(client, namespace, Kind::ResourceQuota, objects).await?;
+    add::<LimitRange>(client, namespace, Kind::LimitRange, objects).await?;
+    add::<NetworkPolicy>(client, namespace, Kind::NetworkPolicy, objects).await?;
+    add::<Role>(client, namespace, Kind::Role, objects).await?;
+    add::<RoleBinding>(client, namespace, Kind::RoleBinding, objects).await?;
+    add::<ServiceAccount>(client, namespace, Kind::ServiceAccount, objects).await?;
+    found.cluster_bindings = all(Api::<ClusterRoleBinding>::all(client.clone()), "the cluster").await?;
+    Ok(found)
+}
+
+async fn add<K>(
+    client: &Client,
+    namespace: &str,
+    kind: Kind,
+    objects: &mut Vec<(Kind, Value)>,
+) -> Result<(), CallError>
+where
+    K: Kubernetes + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    let listed = all(Api::<K>::namespaced(client.clone(), namespace), namespace).await?;
+    objects.extend(listed.into_iter().map(|object| (kind, object)));
+    Ok(())
+}
+
+async fn all<K: Kubernetes<DynamicType = ()>>(api: Api<K>, place: &str) -> Result<Vec<Value>, CallError> {
+    let action = || format!("list the {} of {place}, to adopt it", K::plural(&()));
+    let listed = api.list(&ListParams::default().limit(MOST)).await;
+    let listed = listed.map_err(|source| CallError::of(action(), source))?;
+    if listed.metadata.continue_.is_some_and(|token| !token.is_empty()) {
+        return Err(CallError::Incomplete { action: action(), field: "metadata.continue" });
+    }
+    Ok(listed.items.iter().filter_map(|object| serde_json::to_value(object).ok()).collect())
+}
