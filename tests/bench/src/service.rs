@@ -16,6 +16,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(25);
 /// How long nothing may happen until a service counts as settled.
 const QUIET: Duration = Duration::from_secs(3);
+/// So many times [`SETTLE_LIMIT`] for what a burst leaves to do.
+const PATIENCE: usize = 5;
 /// How long a service may take to settle.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -82,6 +84,16 @@ impl Service {
         let what = format!("{}: {name} at {value}", self.process.name());
         wait_until(SETTLE_LIMIT, &what, reached).await?;
         Ok(())
+    }
+
+    /// As [`Service::settled`], however long the work after a burst takes (accounts are made one by one).
+    pub(crate) async fn rests(&self, name: &str) -> Result<f64, Error> {
+        for _ in 1..PATIENCE {
+            if let Ok(value) = self.settled(name).await {
+                return Ok(value);
+            }
+        }
+        self.settled(name).await
     }
 
     /// Waits until the metric has not moved for a while, and gives it.

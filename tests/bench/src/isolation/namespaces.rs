@@ -52,7 +52,7 @@ async fn measure(rig: &Rig, binary: &std::path::Path, count: usize) -> Result<Ve
         Row::new(format!("{what}, apply to usable, p99"), times.percentile(99), "ms")
             .against(Target::AtMost(USABLE)),
     ];
-    service.settled(WRITES).await?;
+    service.rests(WRITES).await?;
     let service = service.restart(rig.watchdog()).await?;
     service.reaches(RECONCILES, count as f64).await?;
     let writes = service.settled(WRITES).await?;
