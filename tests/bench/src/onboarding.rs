@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::percentile::Times;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
+use crate::service::{RECONCILES, WRITES};
 use crate::teams::Teams;
 use crate::{Error, cargo};
 
@@ -12,10 +13,6 @@ use crate::{Error, cargo};
 const SEQUENTIAL: usize = 100;
 /// Name of the service.
 const SERVICE: &str = "team-isolation";
-/// Counts the service's writes to the API server.
-const WRITES: &str = "mlp_kubernetes_writes_total";
-/// Counts its reconciles.
-const RECONCILES: &str = "mlp_reconcile_duration_seconds_count";
 /// Teams for which the bound of a burst is stated, and the bound in seconds.
 const BURST: (usize, f64) = (1_000, 40.0);
 

@@ -16,6 +16,10 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(25);
 /// How long nothing may happen until a service counts as settled.
 const QUIET: Duration = Duration::from_secs(3);
+/// Counts a service's writes to the API server.
+pub(crate) const WRITES: &str = "mlp_kubernetes_writes_total";
+/// Counts its reconciles.
+pub(crate) const RECONCILES: &str = "mlp_reconcile_duration_seconds_count";
 /// So many times [`SETTLE_LIMIT`] for what a burst leaves to do.
 const PATIENCE: usize = 5;
 /// How long a service may take to settle.

@@ -65,12 +65,20 @@ pub fn shell(script: &str, input: &str) -> Output {
     started.unwrap_or_else(|error| panic!("bash: {error}"))
 }
 
-/// Applies a manifest with the `kubectl` that `mlp env` puts on PATH, as a person would.
+/// Standard output of a successful script that uses the `kubectl` that `mlp env` puts on PATH.
+///
+/// # Panics
+/// Where it fails.
+pub fn with_kubectl(script: &str, input: &str) -> String {
+    let output = shell(&format!("eval \"$(cargo mlp env)\"\n{script}"), input);
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Applies a manifest as a person would.
 ///
 /// # Panics
 /// Where kubectl refuses it.
 pub fn kubectl_apply(manifest: &serde_json::Value) {
-    let script = "eval \"$(cargo mlp env)\"\nkubectl apply --server-side -f -";
-    let output = shell(script, &manifest.to_string());
-    assert!(output.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
+    with_kubectl("kubectl apply --server-side -f -", &manifest.to_string());
 }

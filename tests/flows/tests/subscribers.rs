@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mlp_flows::cli::shell;
+use mlp_flows::cli::with_kubectl;
 use mlp_flows::{Tested, variable};
 use mlp_harness::subscribers::Example;
 use serde_json::Value;
@@ -14,12 +14,11 @@ const ALL: usize = 10_000;
 fn credentials(team: &str) -> PathBuf {
     let file = PathBuf::from(variable("MLP_STATE")).join(format!("subscriber-{team}.creds"));
     let script = format!(
-        "eval \"$(cargo mlp env)\"\n(umask 077; kubectl get secret mlp-events-credentials -n {team}-team \
+        "(umask 077; kubectl get secret mlp-events-credentials -n {team}-team \
          -o jsonpath='{{.data.nats\\.creds}}' | base64 -d > '{}')",
         file.display()
     );
-    let output = shell(&script, "");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    with_kubectl(&script, "");
     file
 }
 

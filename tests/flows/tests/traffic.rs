@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::Api;
 use mlp_crds::Team;
-use mlp_flows::cli::{mlp_ok, shell};
+use mlp_flows::cli::{mlp_ok, with_kubectl};
 use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated};
 use serde_json::{Value, json};
 
@@ -57,10 +57,7 @@ fn reached(from: &str, targets: &[String]) -> BTreeMap<String, bool> {
         format!("if {ask}; then echo {target} yes; else echo {target} no; fi")
     });
     let asks = asks.collect::<Vec<_>>().join("; ");
-    let script = format!("eval \"$(cargo mlp env)\"\nkubectl exec -n {namespace} {name} -- sh -c \"{asks}\"");
-    let output = shell(&script, "");
-    assert!(output.status.success(), "{from}: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = with_kubectl(&format!("kubectl exec -n {namespace} {name} -- sh -c \"{asks}\""), "");
     let answers = text.lines().filter_map(|line| line.split_once(' '));
     answers.map(|(target, answer)| (target.to_owned(), answer == "yes")).collect()
 }
@@ -150,8 +147,6 @@ async fn what_arrives_between_pods_is_what_the_evaluator_says() -> Tested {
 fn names_are_resolved(pod: &str) {
     let (namespace, name) = pod.split_once('/').unwrap();
     let ask = "busybox nslookup kubernetes.default.svc.cluster.local";
-    let script = format!("eval \"$(cargo mlp env)\"\nkubectl exec -n {namespace} {name} -- {ask}");
-    let output = shell(&script, "");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("Address"), "{said}");
+    let said = with_kubectl(&format!("kubectl exec -n {namespace} {name} -- {ask}"), "");
+    assert!(said.contains("Address"), "{said}");
 }

@@ -91,8 +91,8 @@ pub(super) async fn agents(
     let address = site.network.node_address();
     let serving = pki.ensure(&Leaf::server("kubelet-serving", &[&site.name, &address.to_string()]))?;
     let user = format!("system:node:{}", site.name);
-    let kubelet_identity = identity(site, api_port, "kubelet", &user, &["system:nodes"])?;
-    let proxy_identity = identity(site, api_port, "kube-proxy", "system:kube-proxy", &[])?;
+    let kubelet_identity = identity(site, &pki, api_port, "kubelet", &user, &["system:nodes"])?;
+    let proxy_identity = identity(site, &pki, api_port, "kube-proxy", "system:kube-proxy", &[])?;
     let spec = kubelet_spec(site, sandbox, kubelet, labels, &kubelet_identity, &serving, &authority)?;
     let fresh = !site.attach("kubelet").is_some_and(|process| process.runs_as(&spec));
     ensure(site, &spec).await?;
@@ -154,14 +154,15 @@ pub(super) async fn network_agent(
     api_port: u16,
 ) -> Result<(), NodeError> {
     let pods = site.network.pods();
-    let mut first = tokio::process::Command::new("nsenter");
-    first.args(sandbox::words(sandbox)).args(["nft", "-f", "-"]);
     if site.attach(AGENT).is_none() {
+        let mut first = tokio::process::Command::new("nsenter");
+        first.args(sandbox::words(sandbox)).args(["nft", "-f", "-"]);
         // What an earlier agent said is nothing that this one knows.
         let _ = fs::remove_file(format!("/proc/{sandbox}/root{READY}"));
         policy::feed(first, &policy::closed(&pods)).await?;
     }
-    let identity = identity(site, api_port, AGENT, policy::USER, &[])?;
+    let pki = Pki::open(&site.layout, SystemTime::now())?;
+    let identity = identity(site, &pki, api_port, AGENT, policy::USER, &[])?;
     let mut arguments = agent.arguments.clone();
     arguments.extend([format!("--kubeconfig={}", identity.display()), format!("--node={}", site.name)]);
     arguments.push(format!("--pods={pods}"));
@@ -177,12 +178,12 @@ pub(super) async fn network_agent(
 /// Makes keys and a kubeconfig of a component that runs on the node.
 fn identity(
     site: &Site,
+    pki: &Pki,
     api_port: u16,
     name: &str,
     user: &str,
     groups: &[&str],
 ) -> Result<PathBuf, NodeError> {
-    let pki = Pki::open(&site.layout, SystemTime::now())?;
     let authority = pki.authority(Authority::Cluster).certificate;
     let server = format!("https://{}:{api_port}", site.network.host_address());
     let pair = pki.ensure(&Leaf::client(name, user, groups))?;

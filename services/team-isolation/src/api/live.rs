@@ -16,7 +16,7 @@ use crate::domain::claims::Obstacle;
 use crate::domain::model::DeclaredTeam;
 use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::quota::NAME;
-use crate::domain::objects::{self, Key, Kind, Surroundings};
+use crate::domain::objects::{Key, Kind};
 use crate::domain::plan::Observed;
 use crate::reconcile::{adopt, team_of};
 
@@ -101,8 +101,7 @@ pub(super) async fn adopted(
             adopted.problems.push(Obstacle::Foreign { namespace: name, made_by: None }.to_string());
             continue;
         }
-        let value = serde_json::to_value(&namespace).unwrap_or_default();
-        let obstacle = match (team_of(&namespace), adoption::owner(&value)) {
+        let obstacle = match (team_of(&namespace), adoption::owner(&namespace)) {
             (Some(other), _) => Some(Obstacle::OtherTeam { namespace: name.clone(), team: other }),
             (None, Some(owner)) => Some(Obstacle::Owned { namespace: name.clone(), owner }),
             (None, None) => None,
@@ -111,17 +110,15 @@ pub(super) async fn adopted(
             adopted.problems.push(obstacle.to_string());
             continue;
         }
-        let found = adopt::found_in(client, &name).await;
-        let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
-        let made = objects::of(team, &Surroundings::fresh(team));
-        let made = made.iter().map(objects::Object::key).collect();
-        adopted.problems.extend(adoption::hindrances(&name, &found, &made));
-        if adoption::offered_to(&value) != Some(adoption::address(team.name.as_str(), uid)) {
+        let looked = adopt::look(client, team, &name).await;
+        let (found, hindrances) = looked.map_err(|error| Status::unavailable(error.to_string()))?;
+        adopted.problems.extend(hindrances);
+        if adoption::offered_to(&namespace) != Some(&*adoption::address(team.name.as_str(), uid)) {
             adopted.offers.push(name.clone());
         }
         let kept = adoption::kept(team, &name, &found);
         adopted.kept.extend(kept.into_iter().map(|line| format!("{name}: {line}")));
-        observed.live.insert(key, value);
+        observed.live.insert(key, serde_json::to_value(&namespace).unwrap_or_default());
     }
     Ok(adopted)
 }

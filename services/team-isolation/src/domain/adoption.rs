@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::Namespace;
 use mlp_model::labels;
 use serde_json::Value;
 
@@ -89,14 +90,14 @@ pub fn kept(team: &DeclaredTeam, namespace: &str, found: &Found) -> Vec<String> 
 }
 
 /// What owns the namespace, and would change or delete it: a Tenant of Capsule, a Profile of Kubeflow.
-pub fn owner(namespace: &Value) -> Option<String> {
-    let owner = namespace.pointer("/metadata/ownerReferences")?.as_array()?.first()?;
-    Some(format!("{} {}", text(owner, "/kind"), text(owner, "/name")))
+pub fn owner(namespace: &Namespace) -> Option<String> {
+    let owner = namespace.metadata.owner_references.as_ref()?.first()?;
+    Some(format!("{} {}", owner.kind, owner.name))
 }
 
 /// The Team that the namespace is offered to: its name and uid, `ml/6f1c…`.
-pub fn offered_to(namespace: &Value) -> Option<String> {
-    namespace.pointer("/metadata/annotations")?.get(labels::ADOPT_BY)?.as_str().map(str::to_owned)
+pub fn offered_to(namespace: &Namespace) -> Option<&str> {
+    namespace.metadata.annotations.as_ref()?.get(labels::ADOPT_BY).map(String::as_str)
 }
 
 /// As the offer names a Team: another Team of the same name gets nothing.
@@ -206,10 +207,14 @@ mod tests {
 
     #[test]
     fn owner_and_offer_are_read_from_the_namespace() {
-        let profile = json!({"metadata": {"ownerReferences": [{"kind": "Profile", "name": "ml"}],
-            "annotations": {"mlplatform.dev/adopt-by": "ml/u-1"}}});
+        let namespace = |metadata: Value| serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        let profile = namespace(json!({
+            "ownerReferences": [{"apiVersion": "kubeflow.org/v1", "kind": "Profile", "name": "ml", "uid": "p-1"}],
+            "annotations": {"mlplatform.dev/adopt-by": "ml/u-1"},
+        }));
         assert_eq!(owner(&profile).as_deref(), Some("Profile ml"));
-        assert_eq!(offered_to(&profile), Some(address("ml", "u-1")));
-        assert_eq!((owner(&json!({})), offered_to(&json!({}))), (None, None));
+        assert_eq!(offered_to(&profile), Some(&*address("ml", "u-1")));
+        let plain = namespace(json!({}));
+        assert_eq!((owner(&plain), offered_to(&plain)), (None, None));
     }
 }

@@ -10,14 +10,28 @@ use mlp_reconcile::Error as CallError;
 use mlp_reconcile::controller::Object as Kubernetes;
 use serde_json::Value;
 
-use crate::domain::adoption::Found;
-use crate::domain::objects::Kind;
+use crate::domain::adoption::{self, Found};
+use crate::domain::model::DeclaredTeam;
+use crate::domain::objects::{self, Kind, Object, Surroundings};
 
 /// Objects of one kind that are looked at, at most; with more it is not adopted.
 const MOST: u32 = 1_000;
 
+/// What is in the namespace, and what of it keeps the team from adopting it.
+pub(crate) async fn look(
+    client: &Client,
+    team: &DeclaredTeam,
+    namespace: &str,
+) -> Result<(Found, Vec<String>), CallError> {
+    let found = found_in(client, namespace).await?;
+    let made = objects::of(team, &Surroundings::fresh(team));
+    let made = made.iter().map(Object::key).collect();
+    let hindrances = adoption::hindrances(namespace, &found, &made);
+    Ok((found, hindrances))
+}
+
 /// The objects of the kinds that this service writes, and who holds rights in the whole cluster.
-pub(crate) async fn found_in(client: &Client, namespace: &str) -> Result<Found, CallError> {
+async fn found_in(client: &Client, namespace: &str) -> Result<Found, CallError> {
     let mut found = Found::default();
     let objects = &mut found.objects;
     add::<ResourceQuota>(client, namespace, Kind::ResourceQuota, objects).await?;

@@ -37,7 +37,7 @@ use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 
 use crate::domain::model::{DeclaredTeam, Site};
 use crate::domain::outcome::Outcome;
-use crate::domain::{SERVICE, adoption, claims, model, notes, objects, plan};
+use crate::domain::{SERVICE, claims, model, notes, objects, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
@@ -173,11 +173,8 @@ impl TeamReconciler {
         let mut obstacles = claims::obstacles(&claimant, &rivals, &existing);
         if obstacles.is_empty() {
             for (name, _) in existing.iter().filter(|(_, entry)| entry.team.is_none()) {
-                let found = adopt::found_in(&self.client, name).await?;
-                let made = objects::of(declared, &objects::Surroundings::fresh(declared));
-                let made = made.iter().map(objects::Object::key).collect();
-                let hindrances = adoption::hindrances(name, &found, &made).into_iter();
-                obstacles.extend(hindrances.map(|why| claims::Obstacle::Hindered { why }));
+                let (_, hindrances) = adopt::look(&self.client, declared, name).await?;
+                obstacles.extend(hindrances.into_iter().map(|why| claims::Obstacle::Hindered { why }));
             }
         }
         Ok(obstacles)

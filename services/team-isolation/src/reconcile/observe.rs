@@ -244,15 +244,17 @@ impl TeamReconciler {
 
     /// Namespaces that the team is to adopt count as its own: what is missing on them is applied.
     fn add_offered(&self, team: &Team, live: &mut BTreeMap<Key, Value>) {
-        let address = adoption::address(&team.name_any(), team.metadata.uid.as_deref().unwrap_or_default());
         if is_leaving(team) {
             return;
         }
+        let address = adoption::address(&team.name_any(), team.metadata.uid.as_deref().unwrap_or_default());
         for name in team.namespace_names() {
             let Some(namespace) = self.caches.namespaces.get(&ObjectRef::new(&name)) else { continue };
-            let Ok(value) = serde_json::to_value(&*namespace) else { continue };
-            let is_offered = adoption::offered_to(&value).as_ref() == Some(&address);
-            if is_offered && team_of(&*namespace).is_none() {
+            let is_offered = adoption::offered_to(&namespace) == Some(&address);
+            if is_offered
+                && team_of(&*namespace).is_none()
+                && let Ok(value) = serde_json::to_value(&*namespace)
+            {
                 live.entry(Key { kind: Kind::Namespace, namespace: name.clone(), name }).or_insert(value);
             }
         }
@@ -279,11 +281,10 @@ impl TeamReconciler {
             };
             let forged =
                 managers.as_ref().is_some_and(|managers| !managers.iter().any(|manager| manager == SERVICE));
-            let value = serde_json::to_value(&*namespace).unwrap_or_default();
             let entry = Existing {
                 uid,
-                offered_to: adoption::offered_to(&value),
-                owner: adoption::owner(&value),
+                offered_to: adoption::offered_to(&namespace).map(str::to_owned),
+                owner: adoption::owner(&namespace),
                 team: labelled.filter(|_| !forged),
                 made_by: managers.and_then(|managers| managers.into_iter().next()),
                 terminating: namespace.metadata.deletion_timestamp.is_some(),

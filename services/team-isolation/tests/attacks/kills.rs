@@ -1,12 +1,9 @@
 //! The service killed after each of its writes, on the way in, on the way out and at the end: whatever is
 //! half-made lets a member do nothing that a whole team would not, and the next start makes it whole.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use mlp_crds::Team;
@@ -24,45 +21,25 @@ use crate::world::{self, End, LIMIT};
 /// More writes than any of the ways takes: reaching it means that a way never ends.
 const MOST: usize = 60;
 
-/// Lets a number of writes through; what comes after waits for ever, as it would for a process that is gone.
-struct Scissors {
-    client: Client,
-    left: Arc<AtomicUsize>,
-    cut: CancellationToken,
-}
-
-impl Scissors {
-    fn after(client: Client, writes: usize) -> (Client, CancellationToken) {
-        let (cut, namespace) = (CancellationToken::new(), client.default_namespace().to_owned());
-        let scissors = Self { client, left: Arc::new(AtomicUsize::new(writes)), cut: cut.clone() };
-        (Client::new(scissors, namespace), cut)
-    }
-}
-
-impl tower::Service<Request<Body>> for Scissors {
-    type Response = Response<Body>;
-    type Error = kube::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, kube::Error>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let reads = request.method() == Method::GET;
-        let (client, cut) = (self.client.clone(), self.cut.clone());
-        let allowed = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if !reads && allowed.is_err() {
-            return Box::pin(async move {
-                cut.cancel();
-                std::future::pending().await
-            });
+/// A client that lets a number of writes through; what comes after waits for ever, as it would for a process
+/// that is gone, and is told by the token.
+fn cut_after(client: Client, writes: usize) -> (Client, CancellationToken) {
+    let (cut, namespace) = (CancellationToken::new(), client.default_namespace().to_owned());
+    let (left, told) = (AtomicUsize::new(writes), cut.clone());
+    let send = move |request: Request<Body>| {
+        let take = |left: usize| left.checked_sub(1);
+        let goes = request.method() == Method::GET
+            || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+        let (client, told) = (client.clone(), told.clone());
+        async move {
+            if goes {
+                return client.send(request).await;
+            }
+            told.cancel();
+            std::future::pending().await
         }
-        if reads && allowed.is_ok() {
-            self.left.fetch_add(1, Ordering::SeqCst);
-        }
-        Box::pin(async move { client.send(request).await })
-    }
+    };
+    (Client::new(tower::service_fn(send), namespace), cut)
 }
 
 /// Runs the service, changes something, and ends it when it wants to write once more than `writes`, or at
@@ -73,7 +50,7 @@ async fn killed_after(
     change: impl Future<Output = ()>,
     done: impl Fn(Option<&Team>) -> bool,
 ) -> bool {
-    let (client, cut) = Scissors::after(world::client().await, writes);
+    let (client, cut) = cut_after(world::client().await, writes);
     let end = async {
         change.await;
         let settled = wait_until(LIMIT, "the team to be done", || async {

@@ -3,18 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::json;
 
-use super::{SERVICE, pod};
+use super::{SERVICE, plain, pod};
+use crate::Error;
 use crate::percentile::Times;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
+use crate::service::WRITES;
 use crate::teams::{Teams, team};
-use crate::{Error, cargo};
 
 /// Teams of the cluster at each measurement.
 const TEAMS: [usize; 3] = [10, 100, 1_000];
@@ -24,18 +25,12 @@ const PODS: usize = 400;
 const MOST: f64 = 3.0;
 /// How far the medians may be apart with few and with many teams, in milliseconds: flat.
 const FLAT: f64 = 1.0;
-/// Counts the service's writes to the API server.
-const WRITES: &str = "mlp_kubernetes_writes_total";
 /// The measured team, and the namespace that is no team's.
 const TEAM: &str = "measured";
 const NOBODYS: &str = "nobodys";
 
 pub(crate) async fn run() -> Result<Vec<Row>, Error> {
-    let binary = cargo::build(&[SERVICE]).await?.remove(SERVICE).ok_or("team-isolation does not build")?;
-    let rig = Rig::bare(true).await?;
-    let measured = measure(&rig, &binary).await;
-    rig.end().await?;
-    measured
+    super::on(Rig::bare(true), measure).await
 }
 
 async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error> {
@@ -81,14 +76,9 @@ async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error>
 
 /// A namespace with quota and rights as a team's, and no label of one.
 async fn nobodys(client: &Client) -> Result<(), Error> {
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NOBODYS}}))?;
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-    let quota: ResourceQuota = serde_json::from_value(json!({
-        "metadata": {"name": "quota"},
-        "spec": {"hard": {"requests.cpu": "1000", "requests.memory": "1000Gi", "limits.cpu": "1000",
-            "limits.memory": "1000Gi", "pods": "10000"}},
-    }))?;
-    Api::namespaced(client.clone(), NOBODYS).create(&PostParams::default(), &quota).await?;
+    let hard = json!({"requests.cpu": "1000", "requests.memory": "1000Gi", "limits.cpu": "1000",
+        "limits.memory": "1000Gi", "pods": "10000"});
+    plain(client, NOBODYS, hard).await?;
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": {"name": "edit"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::SERVICE;
+use crate::Error;
 use crate::percentile::Times;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
+use crate::service::{RECONCILES, WRITES};
 use crate::teams::{Teams, team};
-use crate::{Error, cargo};
 
 /// Namespaces of a team.
 const NAMESPACES: usize = 3;
@@ -20,16 +21,9 @@ const RATE: usize = 20;
 const USABLE: f64 = 2_000.0;
 /// The most that the service may hold after a start, in MiB.
 const MEMORY: f64 = 256.0;
-/// Counts the service's writes to the API server, and its looks at teams.
-const WRITES: &str = "mlp_kubernetes_writes_total";
-const RECONCILES: &str = "mlp_reconcile_duration_seconds_count";
 
 pub(crate) async fn run(count: usize) -> Result<Vec<Row>, Error> {
-    let binary = cargo::build(&[SERVICE]).await?.remove(SERVICE).ok_or("team-isolation does not build")?;
-    let rig = Rig::start(true).await?;
-    let measured = measure(&rig, &binary, count).await;
-    rig.end().await?;
-    measured
+    super::on(Rig::start(true), async |rig, binary| measure(rig, binary, count).await).await
 }
 
 async fn measure(rig: &Rig, binary: &std::path::Path, count: usize) -> Result<Vec<Row>, Error> {

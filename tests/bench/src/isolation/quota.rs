@@ -5,17 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt as _};
-use mlp_harness::wait_until;
 use serde_json::json;
 
-use super::{SERVICE, pod};
+use super::{SERVICE, plain, pod};
+use crate::Error;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
 use crate::teams::{Teams, team};
-use crate::{Error, cargo};
 
 /// Namespaces of the team.
 const NAMESPACES: usize = 20;
@@ -37,11 +36,7 @@ struct Race {
 }
 
 pub(crate) async fn run() -> Result<Vec<Row>, Error> {
-    let binary = cargo::build(&[SERVICE]).await?.remove(SERVICE).ok_or("team-isolation does not build")?;
-    let rig = Rig::start(true).await?;
-    let measured = measure(&rig, &binary).await;
-    rig.end().await?;
-    measured
+    super::on(Rig::start(true), measure).await
 }
 
 async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error> {
@@ -54,7 +49,7 @@ async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error>
     )?;
     racers.spec.quota = serde_json::from_value(json!({"objects": {"pods": PODS}}))?;
     teams.onboard_all(vec![racers], Duration::ZERO).await?;
-    plain(&rig.client()).await?;
+    plain(&rig.client(), PLAIN, json!({"pods": PODS.to_string()})).await?;
 
     let mut rows = Vec::new();
     let beside = race(&rig.client(), &[PLAIN.to_owned()], "one plain ResourceQuota", &mut rows).await?;
@@ -74,20 +69,6 @@ async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error>
             .against(Target::AtMost(PODS as f64)),
     );
     Ok(rows)
-}
-
-/// A namespace with one quota, and nothing of ours.
-async fn plain(client: &Client) -> Result<(), Error> {
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": PLAIN}}))?;
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-    let quota: ResourceQuota = serde_json::from_value(
-        json!({"metadata": {"name": "quota"}, "spec": {"hard": {"pods": PODS.to_string()}}}),
-    )?;
-    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), PLAIN);
-    quotas.create(&PostParams::default(), &quota).await?;
-    let in_force = || async { quotas.get("quota").await.ok()?.status?.hard };
-    wait_until(Duration::from_secs(30), "the plain quota to be in force", in_force).await?;
-    Ok(())
 }
 
 /// Tries all creations; gives how many pods there are in the end.

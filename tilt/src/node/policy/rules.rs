@@ -10,15 +10,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
-};
+use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::{Selector, SelectorExt as _};
 
 /// Name of the table, of the family `ip`: pods have no other addresses.
-pub(super) const TABLE: &str = "mlp_policy";
+const TABLE: &str = "mlp_policy";
 
 /// Rules, peers and ports of a policy, and matches of a pod in one direction, at most; those beyond admit
 /// nothing. A team can write policies without end, and the kernel must take all rules of the node at once.
@@ -86,47 +84,27 @@ impl Direction {
 
 /// The script that replaces all rules at once, in one transaction. `pods` is the node's pod network.
 pub(super) fn script(cluster: &Cluster, pods: &str) -> String {
-    let mut chains = String::new();
-    let mut maps = String::new();
+    let known = known(cluster);
+    let (mut chains, mut maps) = (String::new(), String::new());
     for direction in [Direction::Egress, Direction::Ingress] {
-        let mut elements = Vec::new();
-        let compiled: Vec<Vec<Rule<'_>>> = cluster
+        let compiled: Vec<_> = cluster
             .policies
             .iter()
-            .map(|policy| {
-                let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-                policy
-                    .spec
-                    .as_ref()
-                    .map(|spec| rules(cluster, namespace, spec, direction))
-                    .unwrap_or_default()
-            })
+            .map(|policy| (policy, rules(cluster, &known, policy, direction)))
             .collect();
-        for (pod, address) in addressed(cluster) {
-            let policies: Vec<_> = selecting(cluster, pod, direction).collect();
-            if policies.is_empty() {
-                elements.push(format!("{address} : continue"));
-                continue;
+        let verdicts = known.iter().map(|pod| {
+            let selecting = compiled.iter().filter(|(policy, _)| concerns(policy, pod, direction));
+            let rules: Vec<_> = selecting.map(|(_, rules)| rules).collect();
+            if rules.is_empty() {
+                return format!("{} : continue", pod.address);
             }
-            let name = format!("{}_{}", direction.chain(), address.to_string().replace('.', "_"));
-            elements.push(format!("{address} : jump {name}"));
-            let _ = writeln!(chains, "  chain {name} {{\n    ip {} {address} return", direction.other());
-            let rules = policies.into_iter().flat_map(|number| compiled.get(number)).flatten();
-            for matches in rules.flat_map(|rule| admitted(rule, pod, direction)).take(MOST) {
-                let _ = writeln!(chains, "    {}", joined(&matches, "return"));
-            }
-            let _ = writeln!(chains, "    counter reject with icmp type admin-prohibited\n  }}");
-        }
-        let list = if elements.is_empty() {
-            String::new()
-        } else {
-            format!(" elements = {{ {} }};", elements.join(", "))
-        };
-        let _ = writeln!(maps, "  map {} {{ type ipv4_addr : verdict;{list} }}", direction.chain());
+            let name = format!("{}_{}", direction.chain(), pod.address.to_string().replace('.', "_"));
+            chains.push_str(&chain(&name, pod, rules.into_iter().flatten(), direction));
+            format!("{} : jump {name}", pod.address)
+        });
+        let verdicts = elements(verdicts);
+        let _ = writeln!(maps, "  map {} {{ type ipv4_addr : verdict;{verdicts} }}", direction.chain());
     }
-    let known: Vec<String> = addressed(cluster).map(|(_, address)| address.to_string()).collect();
-    let known =
-        if known.is_empty() { String::new() } else { format!(" elements = {{ {} }};", known.join(", ")) };
     let judged = |direction: Direction| {
         let (own, map) = (direction.own(), direction.chain());
         format!(
@@ -134,6 +112,7 @@ pub(super) fn script(cluster: &Cluster, pods: &str) -> String {
         )
     };
     let (out, into) = (judged(Direction::Egress), judged(Direction::Ingress));
+    let known = elements(known.iter().map(|pod| pod.address.to_string()));
     // Before kube-proxy's own filter, though none of its verdicts could undo a refusal. What the node
     // itself sends passes `output`: a node reaches its pods.
     format!(
@@ -143,30 +122,46 @@ pub(super) fn script(cluster: &Cluster, pods: &str) -> String {
     )
 }
 
-fn addressed(cluster: &Cluster) -> impl Iterator<Item = (&Pod, Ipv4Addr)> {
-    // Two pods of one address: one of them is no more, and whose it is nobody can say yet. Then it is nobody's.
-    let once = |pod: &Pod| cluster.pods.iter().filter(|other| other.address == pod.address).count() == 1;
-    cluster.pods.iter().filter(move |pod| once(pod)).map(|pod| (pod, pod.address))
+/// Pods by address. Of two that claim one, one is no more, and whose it is nobody can say yet: it is nobody's.
+fn known(cluster: &Cluster) -> Vec<&Pod> {
+    let mut claims: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
+    for pod in &cluster.pods {
+        *claims.entry(pod.address).or_default() += 1;
+    }
+    cluster.pods.iter().filter(|pod| claims.get(&pod.address) == Some(&1)).collect()
 }
 
-/// Numbers of the policies that concern a pod in a direction. Where `policyTypes` is left out, Ingress is meant, and
-/// Egress as well if there are egress rules.
-fn selecting<'a>(
-    cluster: &'a Cluster,
-    pod: &'a Pod,
+/// The members of a set or map; a list of none would be an error of syntax.
+fn elements(members: impl Iterator<Item = String>) -> String {
+    let members = members.collect::<Vec<_>>().join(", ");
+    if members.is_empty() { members } else { format!(" elements = {{ {members} }};") }
+}
+
+/// The chain of one pod: itself, whatever the rules admit, and nobody else.
+fn chain<'a>(
+    name: &str,
+    pod: &Pod,
+    rules: impl Iterator<Item = &'a Rule<'a>>,
     direction: Direction,
-) -> impl Iterator<Item = usize> + 'a {
-    cluster.policies.iter().enumerate().filter_map(move |(number, policy)| {
-        let spec = policy.spec.as_ref()?;
-        let types = spec.policy_types.iter().flatten();
-        let listed = types.clone().any(|kind| kind == direction.policy_type());
-        let implied = types.count() == 0
-            && (direction == Direction::Ingress
-                || spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()));
-        let here = policy.metadata.namespace.as_deref() == Some(&pod.namespace);
-        let selected = spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels));
-        (here && selected && (listed || implied)).then_some(number)
-    })
+) -> String {
+    let mut text = format!("  chain {name} {{\n    ip {} {} return\n", direction.other(), pod.address);
+    for matches in rules.flat_map(|rule| admitted(rule, pod, direction)).take(MOST) {
+        let _ = writeln!(text, "    {}", joined(&matches, "return"));
+    }
+    text + "    counter reject with icmp type admin-prohibited\n  }\n"
+}
+
+/// Whether a policy concerns a pod in a direction. Where `policyTypes` is left out, Ingress is meant, and
+/// Egress as well if there are egress rules.
+fn concerns(policy: &NetworkPolicy, pod: &Pod, direction: Direction) -> bool {
+    let Some(spec) = &policy.spec else { return false };
+    let concerned = match spec.policy_types.as_deref().unwrap_or_default() {
+        [] => direction == Direction::Ingress || spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()),
+        types => types.iter().any(|kind| kind == direction.policy_type()),
+    };
+    concerned
+        && policy.metadata.namespace.as_deref() == Some(&pod.namespace)
+        && spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels))
 }
 
 fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
@@ -186,24 +181,26 @@ struct Rule<'a> {
 /// The other end of a rule: matches with `@` for the field of the address, and the pods among it.
 struct End<'a> {
     matches: String,
-    pods: Vec<(&'a Pod, Ipv4Addr)>,
+    pods: Vec<&'a Pod>,
 }
 
 /// The rules of a policy, which do not depend on the pod that is judged for.
 fn rules<'a>(
-    cluster: &'a Cluster,
-    namespace: &str,
-    spec: &NetworkPolicySpec,
+    cluster: &Cluster,
+    known: &[&'a Pod],
+    policy: &NetworkPolicy,
     direction: Direction,
 ) -> Vec<Rule<'a>> {
     type Listed<'b> = (&'b Option<Vec<NetworkPolicyPeer>>, &'b Option<Vec<NetworkPolicyPort>>);
+    let Some(spec) = &policy.spec else { return Vec::new() };
+    let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
     let listed: Vec<Listed<'_>> = match direction {
         Direction::Ingress => spec.ingress.iter().flatten().map(|rule| (&rule.from, &rule.ports)).collect(),
         Direction::Egress => spec.egress.iter().flatten().map(|rule| (&rule.to, &rule.ports)).collect(),
     };
     let rules = listed.into_iter().take(MOST).map(|(peers, ports)| {
         let ports = ports.as_deref().unwrap_or_default();
-        let ends = ends(cluster, namespace, peers.as_deref().unwrap_or_default());
+        let ends = ends(cluster, known, namespace, peers.as_deref().unwrap_or_default());
         Rule { ends, numbered: numbered(ports), named: named(ports) }
     });
     rules.collect()
@@ -222,8 +219,8 @@ fn admitted(rule: &Rule<'_>, pod: &Pod, direction: Direction) -> Vec<String> {
                 // Into the pod itself: a name is one of its own ports.
                 Direction::Ingress => all.extend(number(pod).map(|number| joined(&other, &at(number)))),
                 // Out of it: a name is a port of whoever is at the other end.
-                Direction::Egress => all.extend(end.pods.iter().filter_map(|(to, address)| {
-                    Some(joined(&other, &format!("ip daddr {address} {}", at(number(to)?))))
+                Direction::Egress => all.extend(end.pods.iter().filter_map(|to| {
+                    Some(joined(&other, &format!("ip daddr {} {}", to.address, at(number(to)?))))
                 })),
             }
         }
@@ -236,19 +233,23 @@ fn joined(one: &str, other: &str) -> String {
 }
 
 /// The ends that peers mean: all pods together, and each block.
-fn ends<'a>(cluster: &'a Cluster, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec<End<'a>> {
-    let everybody = || addressed(cluster).collect();
+fn ends<'a>(
+    cluster: &Cluster,
+    known: &[&'a Pod],
+    namespace: &str,
+    peers: &[NetworkPolicyPeer],
+) -> Vec<End<'a>> {
     if peers.is_empty() {
-        return vec![End { matches: String::new(), pods: everybody() }];
+        return vec![End { matches: String::new(), pods: known.to_vec() }];
     }
     let peers = peers.get(..MOST).unwrap_or(peers);
     let blocks = peers.iter().filter_map(|peer| peer.ip_block.as_ref()).filter_map(in_block);
     // Whoever is in a block, pods among them: their addresses narrow it down where a port has a name.
-    let mut all: Vec<End<'a>> = blocks.map(|matches| End { matches, pods: everybody() }).collect();
+    let mut all: Vec<End<'a>> = blocks.map(|matches| End { matches, pods: known.to_vec() }).collect();
     let meant = |pod: &Pod| peers.iter().any(|peer| means(cluster, namespace, peer, pod));
-    let pods: Vec<_> = addressed(cluster).filter(|(pod, _)| meant(pod)).collect();
+    let pods: Vec<&Pod> = known.iter().copied().filter(|pod| meant(pod)).collect();
     if !pods.is_empty() {
-        let addresses: Vec<String> = pods.iter().map(|(_, address)| address.to_string()).collect();
+        let addresses: Vec<String> = pods.iter().map(|pod| pod.address.to_string()).collect();
         all.push(End { matches: format!("ip @ {{ {} }}", addresses.join(", ")), pods });
     }
     all

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch};
 use mlp_crds::Team;
 use mlp_host::grpc::ServiceChannel;
 use mlp_model::labels;
@@ -12,14 +12,11 @@ use mlp_proto::team::api::v1 as proto;
 use mlp_proto::team::api::v1::team_service_client::TeamServiceClient;
 use serde_json::{Value, json};
 
-use super::{print, refused};
+use super::{as_mlp, find, print, refused};
 use crate::cli::Adopt;
 use crate::cluster;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
-
-/// Who patches the namespace.
-const MANAGER: &str = "mlp";
 
 /// Shows the plan; with `--yes` also offers the namespace.
 pub(super) async fn adopt(
@@ -29,9 +26,7 @@ pub(super) async fn adopt(
 ) -> Outcome {
     let cluster = cluster::client(&platform.kubeconfig).await?;
     let teams: Api<Team> = Api::all(cluster.clone());
-    let reading = |error: kube::Error| Failure::while_doing(&format!("reading team {}", flags.team), &error);
-    let team = teams.get_opt(&flags.team).await.map_err(reading)?;
-    let team = team.ok_or_else(|| {
+    let team = find(&teams, &flags.team).await?.ok_or_else(|| {
         Failure::usage(format!(
             "there is no team {}; declare it first, with the namespace in spec.namespaces",
             flags.team
@@ -76,9 +71,8 @@ fn with_namespace(mut spec: Value, names: &[String], namespace: &str) -> Value {
 async fn offer(cluster: &kube::Client, flags: &Adopt, team: &Team) -> Outcome {
     let address = format!("{}/{}", flags.team, team.uid().unwrap_or_default());
     let patch = json!({"metadata": {"annotations": {labels::ADOPT_BY: address}}});
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let namespaces: Api<Namespace> = Api::all(cluster.clone());
-    let patched = namespaces.patch(&flags.namespace, &params, &Patch::Merge(&patch)).await;
+    let patched = namespaces.patch(&flags.namespace, &as_mlp(), &Patch::Merge(&patch)).await;
     patched
         .map(drop)
         .map_err(|error| Failure::while_doing(&format!("offering namespace {}", flags.namespace), &error))

@@ -9,6 +9,7 @@ use mlp_tilt::kubeconfig::{Proof, write};
 use mlp_tilt::pki::{Leaf, Pki};
 use mlp_tilt::{Layout, Plane};
 
+use super::find;
 use crate::cli::{Global, MemberKubeconfig};
 use crate::cluster;
 use crate::exit::{Failure, Outcome};
@@ -18,8 +19,7 @@ pub(super) async fn kubeconfig(global: &Global, flags: &MemberKubeconfig) -> Out
     let layout = global.layout()?;
     let platform = Platform::load(layout.state())?;
     let client = cluster::client(&platform.kubeconfig).await?;
-    let found = kube::Api::<Team>::all(client).get_opt(&flags.team).await;
-    let found = found.map_err(|error| Failure::while_doing("looking up the team", &error))?;
+    let found = find(&kube::Api::<Team>::all(client), &flags.team).await?;
     let team = found.ok_or_else(|| Failure::failed(format!("there is no team {}", flags.team)))?;
     check_member(&team, flags)?;
     let plane =

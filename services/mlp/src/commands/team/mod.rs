@@ -9,6 +9,8 @@ mod sarif;
 
 use std::path::PathBuf;
 
+use kube::api::{Api, PatchParams};
+use mlp_crds::Team;
 use mlp_host::grpc::{ChannelOptions, ServiceChannel, channel};
 use mlp_model::Secret;
 use mlp_proto::team::api::v1 as proto;
@@ -16,13 +18,13 @@ use mlp_proto::team::api::v1::team_service_client::TeamServiceClient;
 use serde::Serialize;
 use tonic::Status;
 
-use crate::cli::{Global, Team, TeamOutput, TeamVerb};
+use crate::cli::{self, Global, TeamOutput, TeamVerb};
 use crate::commands::events::body;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
 
 /// Runs one of the verbs.
-pub(crate) async fn team(global: &Global, flags: &Team) -> Outcome {
+pub(crate) async fn team(global: &Global, flags: &cli::Team) -> Outcome {
     if let TeamVerb::Kubeconfig(flags) = &flags.verb {
         return kubeconfig::kubeconfig(global, flags).await;
     }
@@ -91,6 +93,17 @@ async fn connect(
     Ok(TeamServiceClient::new(
         channel.map_err(|error| Failure::while_doing("calling team-isolation", &error))?,
     ))
+}
+
+/// The Team of this name, where there is one.
+async fn find(teams: &Api<Team>, name: &str) -> Result<Option<Team>, Failure> {
+    let found = teams.get_opt(name).await;
+    found.map_err(|error| Failure::while_doing(&format!("reading team {name}"), &error))
+}
+
+/// How `mlp` changes an object in a person's name.
+fn as_mlp() -> PatchParams {
+    PatchParams { field_manager: Some("mlp".to_owned()), ..PatchParams::default() }
 }
 
 fn refused(status: Status) -> Failure {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use mlp_crds::Team;
@@ -13,13 +13,13 @@ use mlp_crds::team::{OffboardingPhase, OffboardingSpec, OffboardingStep};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::{as_mlp, find};
 use crate::cli::Offboard;
 use crate::cluster;
+use crate::commands::status::report::State;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
 
-/// Who changes the Team.
-const MANAGER: &str = "mlp";
 /// How long the change may take until the Team says that it is made.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How often the Team is looked at.
@@ -39,7 +39,7 @@ pub(super) async fn offboard(platform: &Platform, flags: &Offboard) -> Outcome {
     if flags.undo {
         change(&teams, &team, flags, OffboardingPhase::Active).await?;
         wait(&teams, flags, "back at work", |team| {
-            step_of(team) == OffboardingStep::Active && is_ready(team)
+            step_of(team) == OffboardingStep::Active && state(team).ready
         })
         .await?;
         println!("team {} works again: its rights, workloads and quota are as before", flags.team);
@@ -69,9 +69,7 @@ pub(super) async fn offboard(platform: &Platform, flags: &Offboard) -> Outcome {
 }
 
 async fn read(teams: &Api<Team>, name: &str) -> Result<Team, Failure> {
-    let found = teams.get_opt(name).await;
-    let found = found.map_err(|error| Failure::while_doing(&format!("reading team {name}"), &error))?;
-    found.ok_or_else(|| Failure::usage(format!("there is no team {name}")))
+    find(teams, name).await?.ok_or_else(|| Failure::usage(format!("there is no team {name}")))
 }
 
 fn step_of(team: &Team) -> OffboardingStep {
@@ -79,10 +77,9 @@ fn step_of(team: &Team) -> OffboardingStep {
     status.map(|offboarding| offboarding.step).unwrap_or_default()
 }
 
-fn is_ready(team: &Team) -> bool {
-    let conditions = team.status.iter().flat_map(|status| &status.conditions);
-    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
-    ready.any(|ready| ready.status == "True" && ready.observed_generation == team.metadata.generation)
+fn state(team: &Team) -> State {
+    let status = team.status.clone().unwrap_or_default();
+    State::of(&status.conditions, status.observed_generation, team.metadata.generation)
 }
 
 fn retention(team: &Team, flags: &Offboard) -> u32 {
@@ -92,8 +89,7 @@ fn retention(team: &Team, flags: &Offboard) -> u32 {
 
 async fn change(teams: &Api<Team>, team: &Team, flags: &Offboard, phase: OffboardingPhase) -> Outcome {
     let patch = json!({"spec": {"offboarding": {"phase": phase, "retentionHours": retention(team, flags)}}});
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let patched = teams.patch(&flags.team, &params, &Patch::Merge(&patch)).await;
+    let patched = teams.patch(&flags.team, &as_mlp(), &Patch::Merge(&patch)).await;
     patched.map(drop).map_err(|error| Failure::while_doing(&format!("changing team {}", flags.team), &error))
 }
 
@@ -110,10 +106,7 @@ async fn wait(
             return Ok(team);
         }
         if tokio::time::Instant::now() > deadline {
-            let conditions = team.status.iter().flat_map(|status| &status.conditions);
-            let said =
-                conditions.filter(|condition| condition.type_ == "Ready").map(|ready| ready.message.clone());
-            let said = said.collect::<String>();
+            let said = state(&team).message;
             let (name, limit) = (&flags.team, LIMIT.as_secs());
             return Err(Failure::not_ready(format!("team {name} is not {what} within {limit} s: {said}")));
         }
