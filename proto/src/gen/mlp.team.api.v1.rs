@@ -377,6 +377,86 @@ impl ::prost::Name for MemberNamespace {
         "/mlp.team.api.v1.MemberNamespace".into()
     }
 }
+/// What to open.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenNamespaceRequest {
+    /// The team.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// The namespace's full name; begins with the team's and a hyphen.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// local, dev, staging or prod; empty means the platform's own.
+    #[prost(string, tag = "3")]
+    pub environment: ::prost::alloc::string::String,
+    /// Percent of the team's quota that it always has; 0 means that it lives on what is lent.
+    #[prost(uint32, tag = "4")]
+    pub share: u32,
+}
+impl ::prost::Name for OpenNamespaceRequest {
+    const NAME: &'static str = "OpenNamespaceRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.OpenNamespaceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.OpenNamespaceRequest".into()
+    }
+}
+/// What was done.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OpenNamespaceResponse {
+    /// The team after it.
+    #[prost(message, optional, tag = "1")]
+    pub team: ::core::option::Option<Team>,
+}
+impl ::prost::Name for OpenNamespaceResponse {
+    const NAME: &'static str = "OpenNamespaceResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.OpenNamespaceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.OpenNamespaceResponse".into()
+    }
+}
+/// What to close.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseNamespaceRequest {
+    /// The team.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// The namespace's full name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CloseNamespaceRequest {
+    const NAME: &'static str = "CloseNamespaceRequest";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.CloseNamespaceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.CloseNamespaceRequest".into()
+    }
+}
+/// What was done.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CloseNamespaceResponse {
+    /// The team after it.
+    #[prost(message, optional, tag = "1")]
+    pub team: ::core::option::Option<Team>,
+}
+impl ::prost::Name for CloseNamespaceResponse {
+    const NAME: &'static str = "CloseNamespaceResponse";
+    const PACKAGE: &'static str = "mlp.team.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.team.api.v1.CloseNamespaceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.team.api.v1.CloseNamespaceResponse".into()
+    }
+}
 /// Which team.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetUsageRequest {
@@ -994,6 +1074,59 @@ pub mod team_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Opens a namespace within the team's share, or changes one that is open. Whoever the Team grants it to
+        /// (spec.selfService) may call it.
+        pub async fn open_namespace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OpenNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenNamespaceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/OpenNamespace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mlp.team.api.v1.TeamService", "OpenNamespace"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Closes a namespace that was opened; it goes when it is empty. Closing one that is closed is no error.
+        pub async fn close_namespace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseNamespaceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.team.api.v1.TeamService/CloseNamespace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("mlp.team.api.v1.TeamService", "CloseNamespace"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Quota and use, in total and by namespace. Members of the team may call it.
         pub async fn get_usage(
             &mut self,
@@ -1183,6 +1316,23 @@ pub mod team_service_server {
             request: tonic::Request<super::ListNamespacesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListNamespacesResponse>,
+            tonic::Status,
+        >;
+        /// Opens a namespace within the team's share, or changes one that is open. Whoever the Team grants it to
+        /// (spec.selfService) may call it.
+        async fn open_namespace(
+            &self,
+            request: tonic::Request<super::OpenNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenNamespaceResponse>,
+            tonic::Status,
+        >;
+        /// Closes a namespace that was opened; it goes when it is empty. Closing one that is closed is no error.
+        async fn close_namespace(
+            &self,
+            request: tonic::Request<super::CloseNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseNamespaceResponse>,
             tonic::Status,
         >;
         /// Quota and use, in total and by namespace. Members of the team may call it.
@@ -1599,6 +1749,96 @@ pub mod team_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListNamespacesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/OpenNamespace" => {
+                    #[allow(non_camel_case_types)]
+                    struct OpenNamespaceSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::OpenNamespaceRequest>
+                    for OpenNamespaceSvc<T> {
+                        type Response = super::OpenNamespaceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OpenNamespaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::open_namespace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OpenNamespaceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.team.api.v1.TeamService/CloseNamespace" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseNamespaceSvc<T: TeamService>(pub Arc<T>);
+                    impl<
+                        T: TeamService,
+                    > tonic::server::UnaryService<super::CloseNamespaceRequest>
+                    for CloseNamespaceSvc<T> {
+                        type Response = super::CloseNamespaceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseNamespaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TeamService>::close_namespace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseNamespaceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use mlp_aws::Source;
 use mlp_host::HostArgs;
 use mlp_host::config::{duration, url};
 
@@ -57,8 +58,11 @@ impl Config {
     /// Where in AWS services are made.
     pub fn place(&self) -> Place {
         Place {
-            endpoint: self.aws_endpoint.clone(),
-            region: self.aws_region.clone(),
+            source: Source {
+                endpoint: self.aws_endpoint.clone(),
+                region: self.aws_region.clone(),
+                ..Source::default()
+            },
             database_subnets: self.aws_database_subnets.clone(),
             cache_subnets: self.aws_cache_subnets.clone(),
             security_groups: self.aws_security_groups.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::Api;
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
-use mlp_crds::{IsolationExemption, Team};
+use mlp_crds::Team;
 use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host, telemetry};
 use mlp_proto::team::api::v1::team_service_server::TeamServiceServer;
@@ -21,9 +21,7 @@ use crate::audit;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeTeam};
-use crate::reconcile::{
-    AccountReconciler, Accounts, Enforcer, ExemptionReconciler, Signals, TeamReconciler, watches,
-};
+use crate::reconcile::{AccountReconciler, Accounts, Enforcer, Signals, TeamReconciler, sideline, watches};
 
 /// How long closing the connection to the broker may take.
 const BUS_DRAIN: Duration = Duration::from_secs(3);
@@ -102,10 +100,9 @@ impl Leader {
         });
         let (noticed, audited) = (teams.clone(), stop.clone());
         let listen_to_audit = async {
-            match config.audit_log.clone() {
-                Some(path) => {
-                    audit::follow(path, audited, |refused| signals.take(refused, &namespaces, &noticed))
-                        .await;
+            match config.audit() {
+                Some(log) => {
+                    audit::follow(log, audited, |refused| signals.take(refused, &namespaces, &noticed)).await;
                 }
                 None => audited.cancelled().await,
             }
@@ -123,15 +120,15 @@ impl Leader {
             }
             Ok(())
         };
-        let exemptions = async {
-            run_exemptions(&client, stop.clone()).await;
+        let sideline = async {
+            sideline(&client, &stop).await;
             Ok(())
         };
         let network = async {
             enforcer.follow(&client, &teams, stop.clone()).await;
             Ok(())
         };
-        tokio::try_join!(control, health, provision, listen, listen_to_audit, exemptions, network).map(|_| ())
+        tokio::try_join!(control, health, provision, listen, listen_to_audit, sideline, network).map(|_| ())
     }
 }
 
@@ -141,14 +138,6 @@ async fn run_accounts(client: &kube::Client, accounts: Accounts, options: Option
     let controller = Controller::new("team-accounts", all, watcher::Config::default(), options);
     let (controller, reconciler) = AccountReconciler::new(controller, client, accounts);
     controller.run(reconciler, stop).await;
-}
-
-/// Says of each exemption whether it is in force, until `stop`.
-async fn run_exemptions(client: &kube::Client, stop: CancellationToken) {
-    let all = Api::<IsolationExemption>::all(client.clone());
-    let options = Options { workers: 1, trigger: Trigger::SpecOrMetadata, ..Options::default() };
-    let controller = Controller::new("exemptions", all, watcher::Config::default(), options);
-    controller.run(ExemptionReconciler::new(client.clone()), stop).await;
 }
 
 /// Accounts on the broker, where the operator's seed is given.

@@ -4,12 +4,16 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use mlp_aws::Source;
 use mlp_bus::accounts::{Keyring, KeyringError};
 use mlp_host::HostArgs;
-use mlp_host::config::duration;
+use mlp_host::config::{duration, url};
 use mlp_model::Secret;
 
+use crate::audit::AuditLog;
 use crate::domain::model::Site;
+use crate::domain::tombstone;
 
 /// Makes namespaces, quota, rights and network policy of teams true, and keeps them so.
 #[derive(Clone, Debug, clap::Parser)]
@@ -27,6 +31,16 @@ pub struct Config {
     /// The API server's audit log; with it, refusals show in the team's status and as facts
     #[arg(long, env = "MLP_AUDIT_LOG", value_name = "FILE")]
     pub audit_log: Option<PathBuf>,
+    /// The log group of CloudWatch that EKS writes the audit log to, in place of a file:
+    /// `/aws/eks/<cluster>/cluster`
+    #[arg(long, env = "MLP_AUDIT_CLOUDWATCH", value_name = "GROUP", conflicts_with = "audit_log")]
+    pub audit_cloudwatch: Option<String>,
+    /// AWS endpoint in place of the public ones, for tests
+    #[arg(long, env = "MLP_AWS_ENDPOINT", value_name = "URL", value_parser = url)]
+    pub aws_endpoint: Option<String>,
+    /// AWS region; the SDK's sources (AWS_REGION, profile, instance) by default
+    #[arg(long, env = "MLP_AWS_REGION", value_name = "NAME")]
+    pub aws_region: Option<String>,
     /// Addresses of nodes, pods and services in CIDR notation, which no policy of a team may open
     #[arg(long, env = "MLP_PROTECTED_CIDRS", value_name = "CIDR,...", value_delimiter = ',')]
     pub protected_cidrs: Vec<String>,
@@ -34,6 +48,10 @@ pub struct Config {
     /// `nodes`, where each node says so by its condition `NetworkPolicyEnforced`
     #[arg(long, env = "MLP_NETWORK_POLICY_ENFORCER", value_name = "NAME")]
     pub network_policy_enforcer: Option<String>,
+    /// How long the names of a team that has gone are kept from others. Default: by the environment, 0s in
+    /// local, 24h in dev, 720h in staging and prod
+    #[arg(long, env = "MLP_NAME_RESERVATION", value_name = "TIME", value_parser = duration)]
+    pub name_reservation: Option<Duration>,
     /// Every team is looked at again after this time, whatever happened or not
     #[arg(long, env = "MLP_RESYNC", value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub resync: Duration,
@@ -63,7 +81,26 @@ pub enum SeedError {
 impl Config {
     /// Where the platform runs, as far as teams are concerned.
     pub fn site(&self) -> Site {
-        Site { environment: self.host.environment, protected_cidrs: self.protected_cidrs.clone() }
+        let environment = self.host.environment;
+        let reservation = self.name_reservation.map_or_else(
+            || tombstone::reservation(environment),
+            |kept| SignedDuration::try_from(kept).unwrap_or(SignedDuration::MAX),
+        );
+        Site { environment, protected_cidrs: self.protected_cidrs.clone(), reservation }
+    }
+
+    /// Where the audit log is, if anywhere.
+    pub fn audit(&self) -> Option<AuditLog> {
+        let cloudwatch = |group: &String| AuditLog::CloudWatch {
+            group: group.clone(),
+            source: Source {
+                endpoint: self.aws_endpoint.clone(),
+                region: self.aws_region.clone(),
+                ..Source::default()
+            },
+        };
+        let file = self.audit_log.clone().map(AuditLog::File);
+        file.or_else(|| self.audit_cloudwatch.as_ref().map(cloudwatch))
     }
 
     /// The operator's keys, where there are any.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mlp_arch::{SERVICES, code, dependencies, names, sources};
 
 const CONTRACTS: [&str; 3] = ["mlp-model", "mlp-proto", "mlp-crds"];
-const LIBRARIES: [&str; 3] = ["mlp-bus", "mlp-reconcile", "mlp-host"];
+const LIBRARIES: [&str; 4] = ["mlp-aws", "mlp-bus", "mlp-reconcile", "mlp-host"];
 const TESTS: [&str; 4] = ["mlp-harness", "mlp-arch", "mlp-flows", "mlp-bench"];
 
 /// What a crate may use of ours; nothing else.
@@ -94,7 +94,7 @@ fn every_library_has_two_users() {
 /// Crates that only some members may name.
 const KEPT: [(&str, &[&str]); 4] = [
     ("async-nats", &["mlp-bus", "mlp-harness"]),
-    ("aws-", &["mlp-provisioner"]),
+    ("aws-", &["mlp-aws", "mlp-provisioner", "mlp-team-isolation"]),
     ("gix", &["mlp-gitops-sync"]),
     ("sqlx", &["mlp-cost-attribution"]),
 ];

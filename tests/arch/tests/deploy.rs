@@ -104,9 +104,10 @@ const MAY_DIFFER: [(&str, &str, &str); 28] = [
     ("examples", "Application/", "/spec/syncPolicy/"),
     ("examples", "Application/", "/spec/revisionHistoryLimit"),
 ];
-/// Two more that only the larger environments set, and the network of kind, which is not that of EKS.
-const MAY_DIFFER_TOO: [(&str, &str, &str); 3] = [
+/// Two more that only the larger environments set, and what kind has not: the network of EKS and its audit log.
+const MAY_DIFFER_TOO: [(&str, &str, &str); 4] = [
     (".", "ConfigMap/mlp-system/mlp-config", "/data/MLP_NETWORK_POLICY_ENFORCER"),
+    (".", "ConfigMap/mlp-system/mlp-config", "/data/MLP_AUDIT_CLOUDWATCH"),
     ("examples", "Cache/", "/spec/snapshotRetentionDays"),
     ("examples", "Cache/", "/spec/deletionProtection"),
 ];

@@ -66,7 +66,7 @@ impl Bench {
             Self::Onboarding => onboarding::run(teams).await,
             Self::Memory => memory::run().await,
             Self::Up => up::run().await,
-            Self::Admission => isolation::admission::run().await,
+            Self::Admission => isolation::admission::run(teams).await,
             Self::Namespaces => isolation::namespaces::run(teams).await,
             Self::Quota => isolation::quota::run().await,
         }

@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 mod isolation;
 mod onboarding;
+mod opening;
 mod readme;
 mod steady;
 mod story;

@@ -5,14 +5,17 @@
 //! when that fails the test fails with the remedy, it is never skipped.
 
 mod error;
+mod moto;
 pub mod nats;
 pub mod plane;
+mod python;
 mod start;
 pub mod subscribers;
 mod wait;
 
 pub use error::HarnessError;
 pub use mlp_tilt::plane::nats::{Access, Operator};
+pub use moto::Moto;
 pub use nats::{NatsCluster, NatsOptions, NatsServer};
 pub use plane::{ControlPlane, TestNamespace};
 pub use start::kubectl;

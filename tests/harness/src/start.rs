@@ -1,5 +1,6 @@
 //! What all harness processes share: the checkout, the toolchain, the watchdog.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -41,4 +42,31 @@ pub async fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, Ha
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(HarnessError::Kubectl(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// A folder of the cache, locked against other test processes while it is filled.
+pub(crate) fn cache(root: &Path, name: &str) -> Result<(PathBuf, File), HarnessError> {
+    let folder = root.join(".mlp/cache").join(name);
+    let locked = || {
+        fs::create_dir_all(&folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.lock()?;
+        Ok(lock)
+    };
+    let lock = locked().map_err(|source| HarnessError::Io { path: folder.display().to_string(), source })?;
+    Ok((folder, lock))
+}
+
+/// Runs what prepares a program for a test; what it said, or the remedy, is the error.
+pub(crate) async fn succeed(
+    language: &'static str,
+    mut command: tokio::process::Command,
+    remedy: &str,
+) -> Result<(), HarnessError> {
+    let why = match command.output().await {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => format!("{error}: {remedy}"),
+    };
+    Err(HarnessError::Example { language, why })
 }

@@ -1,13 +1,14 @@
 //! The subscriber examples in Rust, Python and Go, built and ready to run (tests/subscribers).
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::{HarnessError, start};
+use crate::start::{self, cache, succeed};
+use crate::{HarnessError, python};
 
 /// How long an example reads on when nothing more comes.
 const SECONDS: &str = "3";
@@ -76,19 +77,6 @@ impl Example {
     }
 }
 
-/// A folder of the cache, locked against other test processes while it is filled.
-fn cache(root: &Path, name: &str) -> Result<(PathBuf, File), HarnessError> {
-    let folder = root.join(".mlp/cache").join(name);
-    let locked = || {
-        fs::create_dir_all(&folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        lock.lock()?;
-        Ok(lock)
-    };
-    let lock = locked().map_err(|source| HarnessError::Io { path: folder.display().to_string(), source })?;
-    Ok((folder, lock))
-}
-
 async fn rust() -> Result<PathBuf, HarnessError> {
     let mut build = mlp_tilt::cargo::without_our_package("cargo");
     // Of the whole workspace: named alone, the package's dependencies would be built with other features.
@@ -104,25 +92,11 @@ async fn rust() -> Result<PathBuf, HarnessError> {
 }
 
 async fn python() -> Result<Vec<PathBuf>, HarnessError> {
-    let root = start::layout()?.root().to_path_buf();
-    let source = root.join("tests/subscribers/python");
+    let source = start::layout()?.root().join("tests/subscribers/python");
     let requirements = source.join("requirements.txt");
-    let io = |path: &Path, source| HarnessError::Io { path: path.display().to_string(), source };
-    let wanted = fs::read_to_string(&requirements).map_err(|error| io(&requirements, error))?;
-    let (folder, _lock) = cache(&root, "venv/subscribers")?;
-    let (interpreter, done) = (folder.join("bin/python"), folder.join("installed.txt"));
-    if fs::read_to_string(&done).ok().as_ref() != Some(&wanted) {
-        let mut venv = Command::new("python3");
-        venv.args(["-m", "venv"]).arg(&folder);
-        succeed("Python", venv, "python3 with its venv module is missing; install Python 3.10 or newer")
-            .await?;
-        let mut install = Command::new(&interpreter);
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-        install.arg(&requirements);
-        succeed("Python", install, "pip is missing in the new venv; install python3-pip").await?;
-        fs::write(&done, &wanted).map_err(|error| io(&done, error))?;
-    }
-    Ok(vec![interpreter, source.join("subscribe.py")])
+    let wanted = fs::read_to_string(&requirements)
+        .map_err(|source| HarnessError::Io { path: requirements.display().to_string(), source })?;
+    Ok(vec![python::environment("subscribers", &wanted).await?, source.join("subscribe.py")])
 }
 
 async fn go() -> Result<PathBuf, HarnessError> {
@@ -133,13 +107,4 @@ async fn go() -> Result<PathBuf, HarnessError> {
     build.arg("-C").arg(root.join("tests/subscribers/go")).args(["build", "-o"]).arg(&binary).arg(".");
     succeed("Go", build, "go is missing; install Go 1.26 or newer").await?;
     Ok(binary)
-}
-
-async fn succeed(language: &'static str, mut command: Command, remedy: &str) -> Result<(), HarnessError> {
-    let why = match command.output().await {
-        Ok(output) if output.status.success() => return Ok(()),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => format!("{error}: {remedy}"),
-    };
-    Err(HarnessError::Example { language, why })
 }

@@ -2,7 +2,7 @@
 //!
 //! Each kind has a file: [`team`], [`isolation_exemption`], [`database`], [`cache`], [`price_sheet`] are
 //! declared by people;
-//! [`incident`], [`health_record`] and [`application_record`] are written by services; [`argocd`]
+//! [`team_tombstone`], [`incident`], [`health_record`] and [`application_record`] are written by services; [`argocd`]
 //! holds Argo CD's `Application` and `AppProject`, where the fields that we read are typed and the
 //! rest is preserved. [`amount`] is the quantity type they share, [`schema`] turns derived schemas
 //! into what the API server should see.
@@ -25,6 +25,7 @@ pub mod price_sheet;
 pub mod schema;
 pub mod status;
 pub mod team;
+pub mod team_tombstone;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -41,12 +42,14 @@ pub use incident::{Incident, IncidentSpec, IncidentStatus};
 pub use isolation_exemption::{IsolationExemption, IsolationExemptionSpec, IsolationExemptionStatus};
 pub use price_sheet::{PriceSheet, PriceSheetSpec, PriceSheetStatus};
 pub use team::{Team, TeamSpec, TeamStatus};
+pub use team_tombstone::{TeamTombstone, TeamTombstoneSpec, TeamTombstoneStatus};
 
 /// Definitions of our own group, as installed.
 pub fn ours() -> Vec<CustomResourceDefinition> {
     let derived = [
         Team::crd(),
         IsolationExemption::crd(),
+        TeamTombstone::crd(),
         Database::crd(),
         Cache::crd(),
         PriceSheet::crd(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use mlp_model::Environment;
 
 /// Flags of `cargo mlp team`.
 #[derive(Debug, Args)]
@@ -22,6 +23,15 @@ pub(crate) struct Team {
 pub(crate) enum TeamVerb {
     /// List the namespaces of the caller's own teams.
     Namespaces,
+    /// Open a further namespace within the team's share.
+    Open(OpenNamespace),
+    /// Close a namespace that was opened; it goes when it is empty.
+    Close {
+        /// The team.
+        team: String,
+        /// The namespace.
+        namespace: String,
+    },
     /// Show quota and use, in total and by namespace.
     Usage {
         /// The team.
@@ -96,6 +106,21 @@ pub(crate) struct MemberKubeconfig {
     /// The member's groups; may be repeated.
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
+}
+
+/// Flags of `mlp team open`.
+#[derive(Debug, Args)]
+pub(crate) struct OpenNamespace {
+    /// The team.
+    pub(crate) team: String,
+    /// The namespace; begins with the team's name and a hyphen.
+    pub(crate) namespace: String,
+    /// The environment whose rules it follows, where it is not the platform's.
+    #[arg(long)]
+    pub(crate) environment: Option<Environment>,
+    /// Percent of the team's quota that it always has.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+    pub(crate) share: u32,
 }
 
 /// Flags of `mlp team adopt`.

@@ -1,17 +1,17 @@
 //! The life of a cache against moto. moto keeps a deleted group as `deleting` for ever, and its
 //! groups have one member whatever is asked for: replicas are the double's matter.
 
+use mlp_harness::Moto;
 use mlp_provisioner::domain::aws::identifier;
 use mlp_provisioner::domain::plan::State;
 use mlp_provisioner::provider::Provider as _;
 use serde_json::json;
 
-use crate::moto::Moto;
 use crate::wishes::{cache, database, password, provider, settle};
 
 #[tokio::test]
 async fn a_cache_lives_from_creation_to_deletion() {
-    let moto = Moto::start().await;
+    let moto = Moto::start().await.unwrap();
     let provider = provider(&moto.endpoint);
     let wish = cache("sessions", json!({}));
     let id = identifier(&wish);
@@ -47,7 +47,7 @@ async fn a_cache_lives_from_creation_to_deletion() {
 
 #[tokio::test]
 async fn a_group_of_somebody_else_is_left_alone() {
-    let moto = Moto::start().await;
+    let moto = Moto::start().await.unwrap();
     let provider = provider(&moto.endpoint);
     let theirs = cache("sessions", json!({}));
     let create = provider.plan(&theirs, &provider.observe(&theirs).await.unwrap()).steps.remove(0);
@@ -62,7 +62,7 @@ async fn a_group_of_somebody_else_is_left_alone() {
 
 #[tokio::test]
 async fn a_database_and_a_cache_of_one_name_do_not_meet() {
-    let moto = Moto::start().await;
+    let moto = Moto::start().await.unwrap();
     let provider = provider(&moto.endpoint);
     for wish in [database("both", json!({})), cache("both", json!({}))] {
         assert!(matches!(settle(&provider, &wish, true).await.0, State::Ready(_)));

@@ -4,6 +4,7 @@
 
 use std::process::Command;
 
+use mlp_aws::Source;
 use mlp_model::{Class, Classified as _};
 use mlp_provisioner::provider::aws::{AwsProvider, Place};
 use serde_json::json;
@@ -59,7 +60,10 @@ async fn the_environment_is_used() {
     }
     let double =
         Double::start([ok("DescribeDBInstances", "<DBInstances/>"), ok("DescribeDBSnapshots", "")]).await;
-    let place = Place { endpoint: Some(double.endpoint.clone()), ..Place::default() };
+    let place = Place {
+        source: Source { endpoint: Some(double.endpoint.clone()), ..Source::default() },
+        ..Place::default()
+    };
     AwsProvider::new(place).look(&database("features", json!({}))).await.unwrap();
     double.journal();
 }

@@ -1,5 +1,6 @@
 //! The life of a database against moto.
 
+use mlp_harness::Moto;
 use mlp_model::Classified as _;
 use mlp_provisioner::domain::aws::{identifier, names};
 use mlp_provisioner::domain::plan::State;
@@ -7,20 +8,11 @@ use mlp_provisioner::provider::Provider as _;
 use mlp_provisioner::provider::aws::AwsProvider;
 use serde_json::json;
 
-use crate::moto::Moto;
-use crate::wishes::{credentials, database, password, provider, settle};
+use crate::wishes::{database, password, place, provider, settle};
 
 /// A client beside the provider: what others see and do.
-fn others(endpoint: &str) -> aws_sdk_rds::Client {
-    let https = aws_smithy_http_client::Builder::new().build_http();
-    let config = aws_sdk_rds::Config::builder()
-        .behavior_version_latest()
-        .region(aws_sdk_rds::config::Region::new("us-west-2"))
-        .credentials_provider(credentials())
-        .endpoint_url(endpoint)
-        .http_client(https)
-        .build();
-    aws_sdk_rds::Client::from_conf(config)
+async fn others(endpoint: &str) -> aws_sdk_rds::Client {
+    aws_sdk_rds::Client::new(&mlp_aws::load(&place(endpoint).source).await.unwrap())
 }
 
 async fn create_step(
@@ -33,8 +25,8 @@ async fn create_step(
 
 #[tokio::test]
 async fn a_database_lives_from_creation_to_its_final_snapshot() {
-    let moto = Moto::start().await;
-    let (provider, others) = (provider(&moto.endpoint), others(&moto.endpoint));
+    let moto = Moto::start().await.unwrap();
+    let (provider, others) = (provider(&moto.endpoint), others(&moto.endpoint).await);
     let wish = database("features", json!({"deletionProtection": true}));
     let id = identifier(&wish);
     let create = create_step(&provider, &wish).await;
@@ -105,7 +97,7 @@ async fn deletion(provider: &AwsProvider, others: &aws_sdk_rds::Client, id: &str
 
 #[tokio::test]
 async fn data_that_is_not_to_be_kept_is_not() {
-    let moto = Moto::start().await;
+    let moto = Moto::start().await.unwrap();
     let provider = provider(&moto.endpoint);
     let wish = database("scratch", json!({"deletionPolicy": "Delete"}));
     settle(&provider, &wish, true).await;
@@ -115,8 +107,8 @@ async fn data_that_is_not_to_be_kept_is_not() {
 
 #[tokio::test]
 async fn an_instance_of_somebody_else_is_left_alone() {
-    let moto = Moto::start().await;
-    let (provider, others) = (provider(&moto.endpoint), others(&moto.endpoint));
+    let moto = Moto::start().await.unwrap();
+    let (provider, others) = (provider(&moto.endpoint), others(&moto.endpoint).await);
     let wish = database("features", json!({"class": "large"}));
     let create = create_step(&provider, &wish).await;
     let theirs = others

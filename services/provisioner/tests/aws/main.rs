@@ -14,6 +14,5 @@ mod credentials;
 mod databases;
 mod double;
 mod faults;
-mod moto;
 mod secrecy;
 mod wishes;

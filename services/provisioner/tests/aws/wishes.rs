@@ -1,6 +1,6 @@
 //! Requests as teams write them, and a provider that works at a test's server.
 
-use aws_credential_types::Credentials;
+use mlp_aws::{Credentials, Source};
 use mlp_crds::{Cache, Database};
 use mlp_model::{Environment, Secret};
 use mlp_provisioner::domain::model::{Payer, Wish};
@@ -43,11 +43,16 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
 
 /// A provider whose calls go to `endpoint`.
 pub fn provider(endpoint: &str) -> AwsProvider {
-    AwsProvider::with_credentials(place(endpoint), credentials())
+    AwsProvider::new(place(endpoint))
 }
 
 pub fn place(endpoint: &str) -> Place {
-    Place { endpoint: Some(endpoint.to_owned()), region: Some("us-west-2".to_owned()), ..Place::default() }
+    let source = Source {
+        endpoint: Some(endpoint.to_owned()),
+        region: Some("us-west-2".to_owned()),
+        credentials: Some(credentials()),
+    };
+    Place { source, ..Place::default() }
 }
 
 pub fn credentials() -> Credentials {

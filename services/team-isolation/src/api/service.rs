@@ -13,7 +13,8 @@ use mlp_proto::team::api::v1 as proto;
 use mlp_proto::team::api::v1::team_service_server::TeamService;
 use tonic::{Request, Response, Status};
 
-use super::{convert, members, reach, refused, review};
+use super::opening::Opening;
+use super::{caller, convert, members, reach, refused, review};
 use crate::domain::model::Site;
 
 /// Teams are cluster-scoped.
@@ -38,6 +39,10 @@ impl Teams {
         members::team_for_member(&self.client, &self.authorizer, request, name).await
     }
 
+    fn opening(&self) -> Opening<'_> {
+        Opening { client: &self.client, authorizer: &self.authorizer, objects: &self.objects }
+    }
+
     /// What a declaration refers to, its writer must be able to read: the service would for anybody.
     async fn may_copy<T>(&self, request: &Request<T>, spec: &serde_json::Value) -> Result<(), Status> {
         let copies = spec.get("copies").and_then(serde_json::Value::as_array).into_iter().flatten();
@@ -49,12 +54,6 @@ impl Teams {
         }
         Ok(())
     }
-}
-
-fn caller<T>(request: &Request<T>) -> Result<Identity, Status> {
-    Identity::of(request)
-        .cloned()
-        .ok_or_else(|| Status::unauthenticated("send a bearer token of the cluster"))
 }
 
 #[tonic::async_trait]
@@ -144,6 +143,22 @@ impl TeamService for Teams {
     ) -> Result<Response<proto::ListNamespacesResponse>, Status> {
         let namespaces = members::namespaces(&self.client, &caller(&request)?).await?;
         Ok(Response::new(proto::ListNamespacesResponse { namespaces }))
+    }
+
+    async fn open_namespace(
+        &self,
+        request: Request<proto::OpenNamespaceRequest>,
+    ) -> Result<Response<proto::OpenNamespaceResponse>, Status> {
+        let team = self.opening().open(&request).await?;
+        Ok(Response::new(proto::OpenNamespaceResponse { team: Some(convert::team(&team)) }))
+    }
+
+    async fn close_namespace(
+        &self,
+        request: Request<proto::CloseNamespaceRequest>,
+    ) -> Result<Response<proto::CloseNamespaceResponse>, Status> {
+        let team = self.opening().close(&request).await?;
+        Ok(Response::new(proto::CloseNamespaceResponse { team: Some(convert::team(&team)) }))
     }
 
     async fn get_usage(

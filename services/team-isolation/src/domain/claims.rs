@@ -70,6 +70,15 @@ pub enum Obstacle {
         /// Kind and name of the owner.
         owner: String,
     },
+    /// A team that has gone had it, and its names are kept from others for a time.
+    Reserved {
+        /// What: the team's name or a namespace.
+        what: String,
+        /// Name of the tombstone, which is the former team's.
+        stone: String,
+        /// Until when.
+        until: String,
+    },
     /// It is ours and on its way out; it can be made anew once it is gone.
     Terminating {
         /// The namespace.
@@ -106,6 +115,11 @@ impl fmt::Display for Obstacle {
                 formatter,
                 "namespace {namespace} is owned by {owner}, which would change or delete it; take it out there (delete the \
                  owner with --cascade=orphan, or remove the ownerReference), then it is adopted"
+            ),
+            Self::Reserved { what, stone, until } => write!(
+                formatter,
+                "{what} was of a team {stone} that has gone, and is kept until {until} so that nobody inherits what is left of \
+                 it elsewhere; choose another, or delete the TeamTombstone {stone}"
             ),
             Self::Terminating { namespace } => {
                 write!(formatter, "namespace {namespace} is being deleted; it is made anew once it is gone")

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::LimitRangeItem;
 use k8s_openapi::api::rbac::v1::Subject;
 use mlp_crds::Team;
@@ -62,6 +63,8 @@ pub struct DeclaredTeam {
     pub protected_cidrs: Vec<String>,
     /// Objects that every namespace gets a copy of.
     pub copies: Vec<CopiedObject>,
+    /// Roles whose holders may open further namespaces.
+    pub openers: Vec<Role>,
     /// Whether the team works, or is on its way out.
     pub phase: OffboardingPhase,
 }
@@ -81,6 +84,11 @@ impl DeclaredTeam {
     /// Names of the namespaces.
     pub fn namespace_names(&self) -> Vec<String> {
         self.namespaces.iter().map(|namespace| namespace.name.clone()).collect()
+    }
+
+    /// The namespace in which members hold what concerns the team as a whole: the first that is declared.
+    pub fn home(&self) -> &str {
+        self.namespaces.first().map(|namespace| namespace.name.as_str()).unwrap_or_default()
     }
 
     /// The account that the team's automation uses.
@@ -178,6 +186,8 @@ pub struct Site {
     pub environment: Environment,
     /// Addresses of nodes, pods and services.
     pub protected_cidrs: Vec<String>,
+    /// How long the names of a team are kept from others after it has gone.
+    pub reservation: SignedDuration,
 }
 
 /// Reads a Team. All problems are found, not only the first.
@@ -223,6 +233,7 @@ pub fn declare(team: &Team, site: &Site) -> Result<DeclaredTeam, Vec<Invalid>> {
         device_classes: spec.quota.iter().flat_map(QuotaSpec::open_device_classes).collect(),
         protected_cidrs: site.protected_cidrs.clone(),
         copies: spec.copies.clone(),
+        openers: spec.self_service.iter().flat_map(|spec| spec.roles.iter().copied()).collect(),
         phase: spec.offboarding.as_ref().map(|spec| spec.phase).unwrap_or_default(),
         name,
     })

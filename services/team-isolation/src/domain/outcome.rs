@@ -44,6 +44,11 @@ impl Outcome {
         match self {
             Self::Invalid(_) => "InvalidSpec",
             Self::Obstructed(obstacles) if obstacles.iter().all(Obstacle::passes) => "NamespaceTerminating",
+            Self::Obstructed(obstacles)
+                if obstacles.iter().all(|one| matches!(one, Obstacle::Reserved { .. })) =>
+            {
+                "NameReserved"
+            }
             Self::Obstructed(_) => "NamespaceOwnedByAnother",
             Self::WaitingForQuota(_) => "WaitingForQuota",
             Self::LeftoverInUse(_) => "LeftoverNamespaceInUse",

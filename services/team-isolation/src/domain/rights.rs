@@ -13,6 +13,11 @@ use mlp_crds::team::Role;
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// API group and resource of the right to open namespaces.
+pub const OPENED_GROUP: &str = "mlplatform.dev";
+/// See [`OPENED_GROUP`].
+pub const OPENED: &str = "teamnamespaces";
+
 /// Name of the Role, and of its RoleBinding, in each namespace of a team.
 pub const fn role_name(role: Role) -> &'static str {
     match role {
@@ -36,6 +41,12 @@ pub fn rules(role: Role) -> Vec<PolicyRule> {
         Role::Edit => edit(),
         Role::View => view(),
     }
+}
+
+/// What lets somebody open and close namespaces of the team, held in its first one. There is no object of this
+/// kind: the service asks the API server for the right before it changes the Team.
+pub fn opening() -> PolicyRule {
+    rule(OPENED_GROUP, &[OPENED], &["create", "delete"])
 }
 
 fn edit() -> Vec<PolicyRule> {

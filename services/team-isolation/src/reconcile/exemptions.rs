@@ -14,13 +14,13 @@ use crate::domain::SERVICE;
 use crate::domain::exemption::{Standing, standing};
 
 /// Writes the condition of one exemption at a time.
-pub struct ExemptionReconciler {
+pub(super) struct ExemptionReconciler {
     exemptions: Api<IsolationExemption>,
 }
 
 impl ExemptionReconciler {
     /// Writes through `client`.
-    pub fn new(client: kube::Client) -> Self {
+    pub(super) fn new(client: kube::Client) -> Self {
         Self { exemptions: Api::all(client) }
     }
 }

@@ -20,8 +20,10 @@ mod recount;
 mod references;
 mod remove;
 mod report;
+mod sideline;
 mod signals;
 mod surroundings;
+mod tombstones;
 mod work;
 
 use std::sync::Arc;
@@ -42,12 +44,12 @@ use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
 pub use enforcer::Enforcer;
-pub use exemptions::ExemptionReconciler;
 pub(crate) use observe::team_of;
 pub use observe::{Caches, watches};
 use recent::{LOOK_AGAIN, Made, Waiting};
 use recount::Counted;
 use references::References;
+pub use sideline::sideline;
 pub use signals::Signals;
 use work::Works;
 
@@ -171,6 +173,7 @@ impl TeamReconciler {
             rivals.extend(others.iter().map(|other| observe::claimant(other)));
         }
         let mut obstacles = claims::obstacles(&claimant, &rivals, &existing);
+        obstacles.extend(self.caches.around.reserved(&claimant, &free));
         if obstacles.is_empty() {
             for (name, _) in existing.iter().filter(|(_, entry)| entry.team.is_none()) {
                 let (_, hindrances) = adopt::look(&self.client, declared, name).await?;
@@ -233,6 +236,7 @@ impl TeamReconciler {
         if let Some(accounts) = &self.accounts {
             accounts.revoke(&newest).await?;
         }
+        self.bury(&newest).await?;
         self.caches.recent.forget(&name);
         Ok(finalizer::remove(&self.teams, SERVICE, &newest, &labels::finalizer(SERVICE)).await?)
     }

@@ -189,12 +189,9 @@ fn key_of<K: kube::Resource>(object: &K, kind: Kind) -> Key {
     Key { kind, namespace: object.namespace().unwrap_or_else(|| name.clone()), name }
 }
 
-/// Whether a Team declares the namespace of this name.
+/// Whether the namespace of this name is one of the Team's.
 pub(super) fn wants(team: &Team, namespace: &str) -> bool {
-    match team.spec.namespaces.as_slice() {
-        [] => namespace.strip_suffix("-team") == team.metadata.name.as_deref(),
-        listed => listed.iter().any(|entry| entry.name == namespace),
-    }
+    team.namespace_names().iter().any(|name| name == namespace)
 }
 
 /// The team in the labels of an object that carries our `managed-by`.

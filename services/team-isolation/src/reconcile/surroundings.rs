@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret};
 use kube::{Api, ResourceExt};
 use mlp_crds::team::CopiedKind;
-use mlp_crds::{IsolationExemption, Team};
+use mlp_crds::{IsolationExemption, Team, TeamTombstone};
 use mlp_reconcile::controller::Object as Kubernetes;
 use mlp_reconcile::{Controller, ObjectRef, Store, watcher};
 
 use super::TeamReconciler;
 use super::demand::Demand;
-use super::observe::{claimant, team_of};
+use super::observe::{claimant, team_of, wants};
 use super::signals::Signals;
 use crate::domain::admission::LISTS;
+use crate::domain::claims::{Claimant, Obstacle};
 use crate::domain::exemption::Exemptions;
 use crate::domain::hosts::{self, HostClaim, Refused};
 use crate::domain::lease;
@@ -23,6 +24,7 @@ use crate::domain::model::DeclaredTeam;
 use crate::domain::objects::Surroundings;
 use crate::domain::objects::copies::{COPYABLE, Originals};
 use crate::domain::plan::Observed;
+use crate::domain::tombstone;
 use crate::error::Error;
 
 /// How old an Event may be to count as a wish for quota.
@@ -33,6 +35,7 @@ pub(super) struct Around {
     exemptions: Store<IsolationExemption>,
     config_maps: Store<ConfigMap>,
     secrets: Store<Secret>,
+    tombstones: Store<TeamTombstone>,
     pub(super) signals: Signals,
 }
 
@@ -54,7 +57,35 @@ pub(super) fn watches(
     let controller = controller.watches(Api::<Event>::all(client.clone()), refused, move |event: &Event| {
         refused_in(event, &noted, &namespaces).into_iter().collect()
     });
-    (controller, Around { exemptions, config_maps, secrets, signals })
+    let (controller, tombstones) = tombstones(controller, client);
+    (controller, Around { exemptions, config_maps, secrets, tombstones, signals })
+}
+
+/// A cache of tombstones; each wakes the teams that want one of its names.
+fn tombstones(
+    controller: Controller<Team>,
+    client: &kube::Client,
+) -> (Controller<Team>, Store<TeamTombstone>) {
+    let teams = controller.handle().store().clone();
+    let (store, writer) = mlp_reconcile::store();
+    let wakes = move |stone: &TeamTombstone| {
+        let wanting = teams.state_filter(|team: &Team| {
+            team.metadata.name == stone.metadata.name
+                || stone.spec.namespaces.iter().any(|name| wants(team, name))
+        });
+        wanting.iter().map(|team| ObjectRef::new(&team.name_any())).collect()
+    };
+    (controller.watches_into(writer, Api::all(client.clone()), watcher::Config::default(), wakes), store)
+}
+
+impl Around {
+    /// What of a team's wishes is still another's who has gone.
+    pub(super) fn reserved(&self, team: &Claimant, free: &[&String]) -> Vec<Obstacle> {
+        let stones = self.tombstones.state();
+        let named =
+            stones.iter().map(|stone| (stone.metadata.name.as_deref().unwrap_or_default(), &stone.spec));
+        tombstone::obstacles(team, free, named, Timestamp::now())
+    }
 }
 
 /// A cache of what may be copied; each original wakes the teams that copy it.

@@ -97,6 +97,16 @@ impl Verdicts {
         }
     }
 
+    /// A row that is decided by packets on the real node; the README says by which test.
+    pub(crate) fn by_traffic(&mut self, id: &'static str) {
+        self.rows.insert(id);
+        let readme = include_str!("../../README.md");
+        let shown = readme.lines().find(|line| line.contains("are shown by traffic")).unwrap_or_default();
+        if !shown.split(&[' ', ','][..]).any(|word| word == id) {
+            self.wrong.push(format!("{id}: the README does not list it as shown by traffic"));
+        }
+    }
+
     /// A row that cannot be decided here; the README lists it with what is said.
     pub(crate) fn elsewhere(&mut self, id: &'static str, said: &str) {
         self.rows.insert(id);

@@ -15,6 +15,7 @@
 
 mod attack;
 mod control_plane;
+mod going;
 mod host;
 mod kills;
 mod mtb;

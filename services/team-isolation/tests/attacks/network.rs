@@ -20,10 +20,7 @@ async fn networks() {
     services(&mut verdicts).await;
     routes(&mut verdicts).await;
     verdicts.elsewhere("N5", "names of other teams' services in DNS: a CoreDNS policy; not proven here");
-    verdicts.elsewhere(
-        "N6",
-        "traffic while a namespace ends: Kubernetes ends pods before the rest (KEP-5080); not proven here",
-    );
+    verdicts.by_traffic("N6");
     verdicts.end(&ROWS);
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::attack::{By, Call, Verdicts, set};
 use crate::objects::{HOME, LAB, ML, account, binding, core, group, namespace, of, role, secret};
 use crate::persona::{Persona, send};
-use crate::world;
+use crate::{going, world};
 
 pub(crate) const ROWS: [&str; 19] = [
     "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15", "R16",
@@ -25,6 +25,8 @@ async fn rights() {
     managed(&mut verdicts).await;
     others(&mut verdicts).await;
     world::with_service(deputies(&mut verdicts)).await;
+    let wrong = going::names_are_kept("former").await;
+    verdicts.note("R17", "the names of a team that has gone", wrong.is_empty(), wrong);
     verdicts.end(&ROWS);
 }
 
@@ -444,14 +446,14 @@ async fn others(verdicts: &mut Verdicts) {
 /// With the service at work: what it might do on somebody's behalf.
 async fn deputies(verdicts: &mut Verdicts) {
     let held = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "namespace": "gone-team", "finalizers": ["example.com/mine"]}});
-    let found = world::offboarded_with(&held).await;
+    let found = going::offboarded_with(&held).await;
     verdicts.note(
         "R16",
         "a finalizer of its own",
         found.contains("configmaps") && found.contains("example.com/mine"),
         found,
     );
-    let inherited = world::made_anew("again").await;
+    let inherited = going::made_anew("again").await;
     verdicts.note("R17", "the name of a team that has gone", inherited.is_empty(), inherited);
     let copies = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": {"name": "deputy"},
         "spec": {"copies": [{"kind": "Secret", "namespace": "kube-system", "name": "x"}]}});

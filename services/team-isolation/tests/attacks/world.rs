@@ -13,7 +13,7 @@ use mlp_reconcile::conditions::{READY, is_true};
 use mlp_reconcile::{Controller, Options, Trigger, watcher};
 use mlp_team_isolation::domain::model::Site;
 use mlp_team_isolation::events::consume::WakeTeam;
-use mlp_team_isolation::reconcile::{Signals, TeamReconciler, watches};
+use mlp_team_isolation::reconcile::{Signals, TeamReconciler, sideline, watches};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
@@ -161,6 +161,11 @@ pub(crate) enum End {
 
 /// Runs the service through a client as long as `work` takes.
 pub(crate) async fn serve<T>(client: Client, end: End, work: impl Future<Output = T>) -> T {
+    serve_at(Site::default(), client, end, work).await
+}
+
+/// The same on a site of its own, whose nodes and services are where this control plane has them.
+pub(crate) async fn serve_at<T>(site: Site, client: Client, end: End, work: impl Future<Output = T>) -> T {
     // One at a time: a second writer would be a second leader.
     static ONE: Mutex<()> = Mutex::const_new(());
     let _one = ONE.lock().await;
@@ -174,10 +179,12 @@ pub(crate) async fn serve<T>(client: Client, end: End, work: impl Future<Output 
         Controller::new("attacks", Api::<Team>::all(client.clone()), watcher::Config::default(), options);
     let (controller, caches) = watches(controller, &client, Signals::default());
     let teams = controller.handle();
-    let site = Site { protected_cidrs: vec!["10.96.0.0/16".to_owned()], ..Site::default() };
+    let site = Site { protected_cidrs: vec!["10.96.0.0/16".to_owned()], ..site };
     let relay = Relay::new(bus.publisher());
-    let reconciler = TeamReconciler::new(client, teams.store().clone(), caches, relay, None, site);
+    let reconciler = TeamReconciler::new(client.clone(), teams.store().clone(), caches, relay, None, site);
     let running = tokio::spawn(controller.run(reconciler, stop.clone()));
+    let (beside, told) = (client.clone(), stop.clone());
+    let burying = tokio::spawn(async move { sideline(&beside, &told).await });
     teams.wait_synced().await;
     let consumer = topology.consumer("team-isolation-provision").unwrap().clone();
     let (consuming, stopped) = (bus.clone(), stop.clone());
@@ -189,12 +196,14 @@ pub(crate) async fn serve<T>(client: Client, end: End, work: impl Future<Output 
     if end == End::Killed {
         running.abort();
         consumed.abort();
-        drop((running.await, consumed.await));
+        burying.abort();
+        drop((running.await, consumed.await, burying.await));
         return result;
     }
     stop.cancel();
     running.await.unwrap();
     consumed.await.unwrap().unwrap();
+    burying.await.unwrap();
     result
 }
 
@@ -226,6 +235,12 @@ pub(crate) async fn isolated(teams: &[Value]) {
 
 pub(crate) async fn team_named(name: &str) -> Option<Team> {
     Api::<Team>::all(client().await).get_opt(name).await.unwrap()
+}
+
+pub(crate) async fn gone(team: &str) {
+    wait_until(LIMIT, "the team to be gone", || async { team_named(team).await.is_none().then_some(()) })
+        .await
+        .unwrap();
 }
 
 /// Waits until nothing of a namespace's quota of pods is used.
@@ -265,64 +280,6 @@ pub(crate) async fn repaired(path: &str) -> Option<Duration> {
         send(Persona::Root, "GET", path, None).await.is_admitted().then_some(())
     });
     back.await.ok().map(|()| begun.elapsed())
-}
-
-/// Deletes a team whose namespace holds `object`; gives what is said while it cannot go.
-pub(crate) async fn offboarded_with(object: &Value) -> String {
-    let team = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": {"name": "gone"}, "spec": {}});
-    isolated(&[team]).await;
-    apply(&client().await, object).await;
-    let path = "/apis/mlplatform.dev/v1alpha1/teams/gone";
-    assert!(send(Persona::Root, "DELETE", path, None).await.is_admitted());
-    let finalizer = object["metadata"]["finalizers"][0].as_str().unwrap();
-    let said = wait_until(LIMIT, "the team to say what holds it", || async {
-        let team = team_named("gone").await?;
-        let message = team.status?.conditions.into_iter().find(|one| one.type_ == READY)?.message;
-        message.contains(finalizer).then_some(message)
-    });
-    let said = said.await.unwrap_or_else(|error| error.to_string());
-    let name = object["metadata"]["name"].as_str().unwrap();
-    let free = json!({"metadata": {"finalizers": null}});
-    drop(
-        send(Persona::Root, "PATCH", &format!("/api/v1/namespaces/gone-team/configmaps/{name}"), Some(&free))
-            .await,
-    );
-    gone("gone").await;
-    said
-}
-
-pub(crate) async fn gone(team: &str) {
-    wait_until(LIMIT, "the team to be gone", || async { team_named(team).await.is_none().then_some(()) })
-        .await
-        .unwrap();
-}
-
-/// Makes a team, lets it go and makes it anew; gives what the second finds of the first.
-pub(crate) async fn made_anew(name: &str) -> String {
-    let team = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": {"name": name}, "spec": {}});
-    isolated(std::slice::from_ref(&team)).await;
-    let namespace = format!("{name}-team");
-    let uid = |answer: Value| answer["metadata"]["uid"].as_str().unwrap().to_owned();
-    let path = format!("/api/v1/namespaces/{namespace}");
-    let first = uid(send(Persona::Root, "GET", &path, None).await.body);
-    let left = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "left", "namespace": namespace}});
-    apply(&client().await, &left).await;
-    let team_path = format!("/apis/mlplatform.dev/v1alpha1/teams/{name}");
-    assert!(send(Persona::Root, "DELETE", &team_path, None).await.is_admitted());
-    gone(name).await;
-    isolated(&[team]).await;
-    let second = uid(send(Persona::Root, "GET", &path, None).await.body);
-    let found = send(Persona::Root, "GET", &format!("{path}/configmaps/left"), None).await;
-    assert!(send(Persona::Root, "DELETE", &team_path, None).await.is_admitted());
-    gone(name).await;
-    let mut inherited = String::new();
-    if first == second {
-        inherited.push_str("the namespace; ");
-    }
-    if found.is_admitted() {
-        inherited.push_str("its ConfigMap; ");
-    }
-    inherited
 }
 
 /// States a fact in another's name, with a body that asks for something.

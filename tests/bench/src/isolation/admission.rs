@@ -29,11 +29,11 @@ const FLAT: f64 = 1.0;
 const TEAM: &str = "measured";
 const NOBODYS: &str = "nobodys";
 
-pub(crate) async fn run() -> Result<Vec<Row>, Error> {
-    super::on(Rig::bare(true), measure).await
+pub(crate) async fn run(most: usize) -> Result<Vec<Row>, Error> {
+    super::on(Rig::bare(true), async |rig, binary| measure(rig, binary, most).await).await
 }
 
-async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error> {
+async fn measure(rig: &Rig, binary: &std::path::Path, most: usize) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     let member = rig.member("bench", &format!("{TEAM}-engineers")).await?;
     nobodys(&rig.client()).await?;
@@ -52,7 +52,7 @@ async fn measure(rig: &Rig, binary: &std::path::Path) -> Result<Vec<Row>, Error>
     teams.onboard_all(vec![measured], Duration::ZERO).await?;
     let mut added = Vec::new();
     let mut there = 1;
-    for count in TEAMS {
+    for count in TEAMS.into_iter().filter(|count| *count <= most) {
         let names: Vec<String> = (there..count).map(|number| format!("other-{number}")).collect();
         teams.onboard(&names).await?;
         there = count;

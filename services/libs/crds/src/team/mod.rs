@@ -10,6 +10,7 @@ mod pod_security;
 mod policy;
 mod quota;
 mod scheduling;
+mod self_service;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub use pod_security::{PodSecurity, PodSecurityLevel};
 pub use policy::{PolicyMode, PolicySpec, PriorityAllowance, ServiceType};
 pub use quota::{ClassStorage, ObjectCounts, QuotaLimits, QuotaRequests, QuotaSpec};
 pub use scheduling::{GpuAccess, GpuSpec, SchedulingSpec, TaintEffect, TaintToleration};
+pub use self_service::SelfServiceSpec;
 
 use crate::Condition;
 
@@ -72,7 +74,7 @@ pub struct TeamSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"))]
     pub cost_center: Option<String>,
-    /// The team's namespaces. Default: one, named `<team>-team`.
+    /// The team's namespaces. Default: one, named `<team>-team`. Those that its members open are listed, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
@@ -121,6 +123,9 @@ pub struct TeamSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub copies: Vec<CopiedObject>,
+    /// Who in the team may open further namespaces. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_service: Option<SelfServiceSpec>,
     /// How the team goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offboarding: Option<OffboardingSpec>,
@@ -143,16 +148,22 @@ pub struct TeamNamespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub share: Option<u32>,
+    /// Who opened it by `selfService`; absent where it is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub opened_by: Option<String>,
 }
 
 impl Team {
-    /// Names of the team's namespaces, the default applied.
+    /// Names of the team's namespaces: those that are declared, the default applied, then those that its
+    /// members opened.
     pub fn namespace_names(&self) -> Vec<String> {
-        if self.spec.namespaces.is_empty() {
-            let team = self.metadata.name.as_deref().unwrap_or_default();
-            return vec![format!("{team}-team")];
-        }
-        self.spec.namespaces.iter().map(|namespace| namespace.name.clone()).collect()
+        let (opened, mut names): (Vec<_>, Vec<_>) =
+            self.spec.namespaces.iter().partition(|namespace| namespace.opened_by.is_some());
+        let default = format!("{}-team", self.metadata.name.as_deref().unwrap_or_default());
+        let default = names.is_empty().then_some(default);
+        names.extend(opened);
+        default.into_iter().chain(names.into_iter().map(|namespace| namespace.name.clone())).collect()
     }
 
     /// The cost centre, the default (the team's name) applied.

@@ -201,6 +201,29 @@ where
         Ok((parse(after)?, change))
     }
 
+    /// Makes a part of the spec as given for a caller who was authorised for just that; the rest stays. The part
+    /// belongs to `manager`, and goes when it leaves out what it had.
+    ///
+    /// # Errors
+    /// The object is no longer at `version` (`ABORTED`: read it and decide anew), or the API server refuses the
+    /// spec; the status names the fields.
+    pub async fn apply_part(
+        &self,
+        manager: &str,
+        name: &str,
+        version: &str,
+        spec: &Value,
+    ) -> Result<K, Status> {
+        let flow = super::call::current_traceparent();
+        let mut body = self.body(name, spec, flow.as_deref());
+        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("resourceVersion".to_owned(), version.into());
+        }
+        let params = PatchParams::apply(manager).force();
+        let patched = self.api("").patch(name, &params, &Patch::Apply(&body)).await;
+        parse(patched.map_err(|error| refused(&error))?)
+    }
+
     /// Asks for deletion; an object that is gone is no error. With `uid`, only that very object.
     ///
     /// # Errors
@@ -232,15 +255,20 @@ where
         flow: Option<&str>,
         dry_run: bool,
     ) -> Result<DynamicObject, Status> {
+        let body = self.body(name, spec, flow);
+        let params = PatchParams { dry_run, ..PatchParams::apply(self.manager).force() };
+        api.patch(name, &params, &Patch::Apply(&body)).await.map_err(|error| refused(&error))
+    }
+
+    /// What is applied: the spec, and the flow that the change belongs to.
+    fn body(&self, name: &str, spec: &Value, flow: Option<&str>) -> Value {
         let annotations = flow.map(|flow| json!({ labels::TRACEPARENT: flow })).unwrap_or_else(|| json!({}));
-        let body = json!({
+        json!({
             "apiVersion": self.resource.api_version,
             "kind": self.resource.kind,
             "metadata": {"name": name, "annotations": annotations},
             "spec": spec,
-        });
-        let params = PatchParams { dry_run, ..PatchParams::apply(self.manager).force() };
-        api.patch(name, &params, &Patch::Apply(&body)).await.map_err(|error| refused(&error))
+        })
     }
 }
 

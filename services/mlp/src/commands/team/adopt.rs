@@ -52,14 +52,14 @@ pub(super) async fn adopt(
     Ok(())
 }
 
-/// The declaration with the namespace in it. A team without a list has one namespace, which it keeps.
+/// The declaration with the namespace in it. A team that declares none has one namespace, which it keeps.
 fn with_namespace(mut spec: Value, names: &[String], namespace: &str) -> Value {
     if names.iter().any(|name| name == namespace) {
         return spec;
     }
     let mut list = spec.get("namespaces").and_then(Value::as_array).cloned().unwrap_or_default();
-    if list.is_empty() {
-        list.extend(names.iter().map(|name| json!({"name": name})));
+    if list.iter().all(|entry| entry.get("openedBy").is_some()) {
+        list.extend(names.first().map(|name| json!({"name": name})));
     }
     list.push(json!({"name": namespace}));
     if let Some(fields) = spec.as_object_mut() {

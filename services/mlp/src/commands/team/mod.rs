@@ -38,6 +38,21 @@ pub(crate) async fn team(global: &Global, flags: &cli::Team) -> Outcome {
             let answer = client.list_namespaces(proto::ListNamespacesRequest {}).await;
             said(flags.output, &answer.map_err(refused)?.into_inner(), print::namespaces)
         }
+        TeamVerb::Open(wish) => {
+            let request = proto::OpenNamespaceRequest {
+                team: wish.team.clone(),
+                name: wish.namespace.clone(),
+                environment: wish.environment.map(|it| it.as_str().to_owned()).unwrap_or_default(),
+                share: wish.share,
+            };
+            let answer = client.open_namespace(request).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::opened)
+        }
+        TeamVerb::Close { team, namespace } => {
+            let request = proto::CloseNamespaceRequest { team: team.clone(), name: namespace.clone() };
+            let answer = client.close_namespace(request).await;
+            said(flags.output, &answer.map_err(refused)?.into_inner(), print::closed)
+        }
         TeamVerb::Usage { team } => {
             let answer = client.get_usage(proto::GetUsageRequest { name: team.clone() }).await;
             said(flags.output, &answer.map_err(refused)?.into_inner(), print::usage)

@@ -18,6 +18,21 @@ pub(super) fn namespaces(answer: &proto::ListNamespacesResponse) -> String {
     trimmed(&rows)
 }
 
+pub(super) fn opened(answer: &proto::OpenNamespaceResponse) -> String {
+    format!("open; {}", all_of(answer.team.as_ref()))
+}
+
+pub(super) fn closed(answer: &proto::CloseNamespaceResponse) -> String {
+    format!("closed; it goes when it is empty. {}", all_of(answer.team.as_ref()))
+}
+
+/// The namespaces that a team holds at the moment; a new one follows within seconds.
+fn all_of(team: Option<&proto::Team>) -> String {
+    let team = team.cloned().unwrap_or_default();
+    let names: Vec<_> = team.namespaces.into_iter().map(|namespace| namespace.name).collect();
+    format!("team {} holds {} at the moment", team.name, names.join(", "))
+}
+
 pub(super) fn usage(answer: &proto::GetUsageResponse) -> String {
     let total = answer.total.clone().unwrap_or_default();
     let mut header = vec!["key", "total"];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_rds::config::http::HttpResponse;
 use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
+use mlp_aws::{Unconfigured, chain};
 use mlp_model::{Class, Classified, Secret};
 
 use crate::domain::aws::Refusal;
@@ -12,18 +13,9 @@ use crate::domain::aws::code::{self, Meaning};
 /// Why AWS could not be asked, or refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No region is set.
-    #[error("no AWS region; set AWS_REGION")]
-    RegionMissing,
-    /// The default chain has no credentials.
-    #[error(
-        "no AWS credentials ({cause}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN if \
-         temporary) or AWS_PROFILE; in EKS, AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, or a pod identity"
-    )]
-    CredentialsMissing {
-        /// What the chain said.
-        cause: String,
-    },
+    /// Region or credentials are missing.
+    #[error(transparent)]
+    Unconfigured(#[from] Unconfigured),
     /// The wish cannot be met in AWS.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -47,7 +39,7 @@ const CREDENTIALS_DELAY: Duration = Duration::from_secs(60);
 impl Classified for Error {
     fn class(&self) -> Class {
         match self {
-            Self::RegionMissing | Self::CredentialsMissing { .. } => Class::Waiting(CREDENTIALS_DELAY),
+            Self::Unconfigured(_) => Class::Waiting(CREDENTIALS_DELAY),
             Self::Refused(refusal) => refusal.class(),
             Self::Call { meaning, .. } => meaning.class,
         }
@@ -55,8 +47,8 @@ impl Classified for Error {
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::RegionMissing => "AwsRegionMissing",
-            Self::CredentialsMissing { .. } => "AwsCredentialsMissing",
+            Self::Unconfigured(Unconfigured::Region) => "AwsRegionMissing",
+            Self::Unconfigured(Unconfigured::Credentials { .. }) => "AwsCredentialsMissing",
             Self::Refused(refusal) => refusal.reason(),
             Self::Call { meaning, .. } => meaning.reason,
         }
@@ -100,15 +92,4 @@ impl Error {
     pub(super) fn is_already_leaving(&self) -> bool {
         matches!(self, Self::Call { code, message, .. } if code::is_already_leaving(code.as_deref(), message))
     }
-}
-
-/// An error and its causes as one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -3,15 +3,13 @@
 //! What to call is decided in [`crate::domain::aws`]. Nothing here waits for AWS to finish: a step
 //! returns when AWS has accepted it, and the next look finds how far it got.
 
-mod client;
 mod elasticache;
 mod error;
 mod rds;
 
-pub use client::Place;
 pub use error::Error;
 
-use aws_credential_types::Credentials;
+use mlp_aws::Source;
 use mlp_model::{Classified as _, Secret};
 use tokio::sync::OnceCell;
 
@@ -21,10 +19,22 @@ use crate::domain::binding::Address;
 use crate::domain::model::{Kind, ProviderName, Wish};
 use crate::domain::plan::{Plan, State};
 
+/// Where in AWS services are made; the account's defaults stand in for what is not given.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Where calls go.
+    pub source: Source,
+    /// RDS subnet group.
+    pub database_subnets: Option<String>,
+    /// ElastiCache subnet group.
+    pub cache_subnets: Option<String>,
+    /// Security groups that let the teams' pods in.
+    pub security_groups: Vec<String>,
+}
+
 /// RDS and ElastiCache in one account and region.
 pub struct AwsProvider {
     place: Place,
-    credentials: Option<Credentials>,
     clients: OnceCell<Clients>,
 }
 
@@ -38,17 +48,12 @@ impl AwsProvider {
     /// Works at `place`. Region and credentials are looked for at the first call, and again at each
     /// further one until they are there: what is missing belongs on the request that needs it.
     pub const fn new(place: Place) -> Self {
-        Self { place, credentials: None, clients: OnceCell::const_new() }
-    }
-
-    /// Works at `place` with `credentials`, whatever the SDK's sources hold; for tests.
-    pub fn with_credentials(place: Place, credentials: Credentials) -> Self {
-        Self { credentials: Some(credentials), ..Self::new(place) }
+        Self { place, clients: OnceCell::const_new() }
     }
 
     async fn clients(&self) -> Result<&Clients, Error> {
         let load = || async {
-            let config = client::load(&self.place, self.credentials.clone()).await?;
+            let config = mlp_aws::load(&self.place.source).await?;
             let rds = aws_sdk_rds::Client::new(&config);
             Ok(Clients { rds, elasticache: aws_sdk_elasticache::Client::new(&config) })
         };
@@ -58,7 +63,7 @@ impl AwsProvider {
     /// Reads what AWS has under the identifier of `wish`, whoever owns it; changes nothing.
     ///
     /// # Errors
-    /// [`Error::RegionMissing`] and [`Error::CredentialsMissing`] say which variables to set;
+    /// [`Error::Unconfigured`] says which variables to set;
     /// [`Error::Call`] when AWS refuses or cannot be reached.
     pub async fn look(&self, wish: &Wish) -> Result<Observed, Error> {
         let id = names::identifier(wish);

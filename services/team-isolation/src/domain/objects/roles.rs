@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{LocalObjectReference, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use mlp_crds::team::{CopiedKind, Role as Access};
 
 use super::metadata;
@@ -27,9 +27,17 @@ pub fn roles(team: &DeclaredTeam, namespace: &str) -> Vec<Role> {
     let held = holders(team, namespace).into_keys();
     held.map(|access| Role {
         metadata: metadata(team, namespace, rights::role_name(access)),
-        rules: Some(rights::rules(access)),
+        rules: Some(rules(team, namespace, access)),
     })
     .collect()
+}
+
+fn rules(team: &DeclaredTeam, namespace: &str, access: Access) -> Vec<PolicyRule> {
+    let mut rules = rights::rules(access);
+    if namespace == team.home() && team.openers.contains(&access) {
+        rules.push(rights::opening());
+    }
+    rules
 }
 
 /// One RoleBinding for each Role.

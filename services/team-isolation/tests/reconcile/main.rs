@@ -1,6 +1,9 @@
-//! The loop against a scripted API server: what is called, in which case, and what is not.
+//! The loop against a scripted API server: what is called, in which case, and what is not; and the audit log in
+//! CloudWatch.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod cloudwatch;
 
 use kube::Api;
 use mlp_bus::{Bus, BusOptions, Relay};
@@ -35,6 +38,7 @@ impl World {
         let namespaces = api.feed("/api/v1/namespaces", "Namespace");
         api.feed("/apis/mlplatform.dev/v1alpha1/incidents", "Incident");
         api.feed("/apis/mlplatform.dev/v1alpha1/isolationexemptions", "IsolationExemption");
+        api.feed("/apis/mlplatform.dev/v1alpha1/teamtombstones", "TeamTombstone");
         api.feed("/api/v1/configmaps", "ConfigMap");
         api.feed("/api/v1/secrets", "Secret");
         api.feed("/api/v1/events", "Event");
