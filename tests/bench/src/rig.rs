@@ -68,6 +68,13 @@ impl Rig {
         Ok(())
     }
 
+    /// Takes the admission policies out of force; what they are stays.
+    pub(crate) async fn remove_rules(&self) -> Result<(), Error> {
+        let kinds = "validatingadmissionpolicybindings,mutatingadmissionpolicybindings";
+        mlp_harness::kubectl(&self.plane.kubeconfig(), &["delete", kinds, "--all"]).await?;
+        Ok(())
+    }
+
     /// A client that acts as a member of a group.
     pub(crate) async fn member(&self, user: &str, group: &str) -> Result<Client, Error> {
         let file = Kubeconfig::read_from(self.plane.kubeconfig())?;

@@ -3,6 +3,8 @@
 //! What equals the definition is not written. A setting that the server cannot change in place is
 //! a clear error that names it, and the operator decides.
 
+use std::time::Duration;
+
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
@@ -16,6 +18,14 @@ use crate::topology::{ConsumerSpec, Start, StreamSpec};
 /// The server's own delivery limit, in multiples of ours: deliveries that were put back for no
 /// fault of the message count there too.
 const SERVER_LIMIT_FACTOR: u64 = 10;
+
+/// After how long a stream that the server could not make is tried again.
+const CREATE_AGAIN: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+    Duration::from_millis(1_500),
+];
 
 /// What it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +75,7 @@ async fn stream(bus: &Bus, spec: &StreamSpec) -> Result<Ensured, EnsureError> {
         },
     };
     let Some(live) = live else {
-        bus.jetstream()
-            .create_stream(wanted(spec, Config::default()))
-            .await
-            .map_err(|error| stream_failed(&what, error))?;
-        info!(stream = spec.name, "stream created");
-        return Ok(Ensured::Created);
+        return create(bus, spec, &what).await;
     };
     check_fixed(&what, &live)?;
     let wanted = wanted(spec, live.clone());
@@ -80,6 +85,25 @@ async fn stream(bus: &Bus, spec: &StreamSpec) -> Result<Ensured, EnsureError> {
     bus.jetstream().update_stream(wanted).await.map_err(|error| stream_failed(&what, error))?;
     info!(stream = spec.name, "stream updated");
     Ok(Ensured::Updated)
+}
+
+/// Makes a stream. A new server may fail at it for a moment: the folder of an account is made by the first of its
+/// streams, and five services ask at once.
+async fn create(bus: &Bus, spec: &StreamSpec, what: &str) -> Result<Ensured, EnsureError> {
+    let mut delays = CREATE_AGAIN.into_iter();
+    loop {
+        let created = bus.jetstream().create_stream(wanted(spec, Config::default())).await;
+        let Err(error) = created else {
+            info!(stream = spec.name, "stream created");
+            return Ok(Ensured::Created);
+        };
+        let is_servers_own = matches!(error.kind(), CreateStreamErrorKind::JetStream(said)
+            if said.code() >= 500 && !is_placement(&said));
+        match delays.next().filter(|_| is_servers_own) {
+            Some(delay) => tokio::time::sleep(delay).await,
+            None => return Err(stream_failed(what, error)),
+        }
+    }
 }
 
 /// The definition laid over `base`; what it does not speak of stays.

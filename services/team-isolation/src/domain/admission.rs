@@ -107,6 +107,15 @@ fn scheduling(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String
     .into_iter()
 }
 
+/// Label of a namespace whose pods get defaults: only there the API server patches them.
+pub const POD_DEFAULTS: &str = "mlplatform.dev/pod-defaults";
+
+/// Whether pods of the team get a node selector or tolerations by default.
+pub fn has_pod_defaults(team: &DeclaredTeam) -> bool {
+    let defaults = ["node-selector", "gpu-node-selector", "node-tolerations", "gpu-tolerations"];
+    scheduling(team).any(|(key, list)| defaults.contains(&key) && !list.is_empty())
+}
+
 fn network(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String)> {
     let rules = team.network.iter().flat_map(|spec| spec.all_rules());
     // DNS is there for all; what else the cluster runs beside it is nobody's to open.

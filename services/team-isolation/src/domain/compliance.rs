@@ -78,7 +78,7 @@ const CHECKS: [(&str, &str, Piece); 28] = [
     ("MTB-1200", "no volumes that exist already", Piece::Policy("mlp-storage")),
     ("MTB-1201", "no traffic between teams", Piece::Network),
     ("MTB-1202/1203", "bindings to members only", Piece::Policy("mlp-rbac")),
-    ("MLP-GPU", "devices only where the quota has some", Piece::Policy("mlp-scheduling")),
+    ("MLP-GPU", "devices only where the quota has some", Piece::Policy("mlp-pods")),
     ("MLP-LABELS", "the labels team, cost-center and environment", Piece::Labels),
     ("MLP-LIMITS", "a limit range", Piece::Limits),
     ("MLP-ACCOUNT", "an account for automation", Piece::Account),

@@ -40,7 +40,7 @@ async fn scheduling() {
 }
 
 async fn nodes(verdicts: &mut Verdicts) {
-    let rule = |rule| By::Policy("mlp-scheduling", rule);
+    let rule = |rule| By::Policy("mlp-pods", rule);
     let select =
         |call: Call, pool: &str| call.with("/spec/nodeSelector", json!({"mlplatform.dev/pool": pool}));
     verdicts.row("S1", "another team's pool", select(app(), "gpu"), rule("node-pool"), app()).await;
@@ -137,7 +137,7 @@ async fn nodes(verdicts: &mut Verdicts) {
 }
 
 async fn devices(verdicts: &mut Verdicts) {
-    let closed = By::Policy("mlp-scheduling", "extended-resource");
+    let closed = By::Policy("mlp-pods", "extended-resource");
     let ask = |call: Call, place: &str, name: &str, amount: &str| {
         let name = name.replace('/', "~1");
         let call = call.with(&format!("/spec/containers/0/resources/limits/{name}"), json!(amount));
@@ -221,7 +221,7 @@ async fn devices(verdicts: &mut Verdicts) {
     let env = |name: &str, value: &str| {
         app().with("/spec/containers/0/env", json!([{"name": name, "value": value}]))
     };
-    let seen = By::Policy("mlp-scheduling", "device-env");
+    let seen = By::Policy("mlp-pods", "device-env");
     verdicts
         .row(
             "S10",
@@ -297,9 +297,7 @@ async fn order(verdicts: &mut Verdicts) {
         "infrastructure-high",
         "gpu-high",
     ] {
-        verdicts
-            .row("S11", name, class(app(), name), By::Policy("mlp-scheduling", "priority-class"), high())
-            .await;
+        verdicts.row("S11", name, class(app(), name), By::Policy("mlp-pods", "priority-class"), high()).await;
     }
     let scheduler = |name: &str| app().with("/spec/schedulerName", json!(name));
     verdicts
@@ -307,7 +305,7 @@ async fn order(verdicts: &mut Verdicts) {
             "S12",
             "another scheduler",
             scheduler("mine"),
-            By::Policy("mlp-scheduling", "scheduler"),
+            By::Policy("mlp-pods", "scheduler"),
             scheduler("default-scheduler"),
         )
         .await;
@@ -321,22 +319,16 @@ async fn order(verdicts: &mut Verdicts) {
     let all =
         fence(json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaceSelector": {}}));
     verdicts
-        .row("S13", "away from everybody's pods", all, By::Policy("mlp-scheduling", "pod-affinity"), own())
+        .row("S13", "away from everybody's pods", all, By::Policy("mlp-pods", "pod-affinity"), own())
         .await;
     let theirs =
         fence(json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaces": [ML]}));
     verdicts
-        .row(
-            "S13",
-            "away from another team's pods",
-            theirs,
-            By::Policy("mlp-scheduling", "pod-affinity"),
-            own(),
-        )
+        .row("S13", "away from another team's pods", theirs, By::Policy("mlp-pods", "pod-affinity"), own())
         .await;
     let grace = |seconds: i64| app().with("/spec/terminationGracePeriodSeconds", json!(seconds));
     verdicts
-        .row("S16", "an hour to end", grace(3600), By::Policy("mlp-scheduling", "grace-period"), grace(600))
+        .row("S16", "an hour to end", grace(3600), By::Policy("mlp-pods", "grace-period"), grace(600))
         .await;
     // Five pods of the high class over the team's two namespaces: three of them here.
     let mut admitted = 0;

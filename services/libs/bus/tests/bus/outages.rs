@@ -98,6 +98,12 @@ impl SmallDisk {
         assert!(mounted.unwrap().success(), "run this test as root: it mounts a tmpfs");
         Self(folder)
     }
+
+    fn remount(&self, how: &str) {
+        let options = format!("remount,{how}");
+        let mounted = Command::new("mount").args(["-o", options.as_str()]).arg(self.0.path()).status();
+        assert!(mounted.unwrap().success(), "the disk could not be made {how}");
+    }
 }
 
 impl Drop for SmallDisk {
@@ -225,6 +231,22 @@ async fn a_stream_too_large_for_the_server_is_refused_by_name() {
     let error = bus.ensure_streams(&[replicas]).await.unwrap_err();
     assert!(error.to_string().contains("stream TEAM"), "{error}");
     assert!(matches!(error.class(), mlp_model::Class::Terminal), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_make_a_stream_yet_is_asked_again() {
+    let disk = SmallDisk::mount("24m");
+    let store = Some(disk.0.path().join("store"));
+    let options = NatsOptions { store, max_file_store: Some(1024 * 1024 * 1024), ..NatsOptions::default() };
+    let server = NatsServer::start(options).await.unwrap();
+    let bus = connect(&server.url()).await;
+    // It fails to make a folder, as a new server does for a moment when several ask at once.
+    disk.remount("ro");
+    let ensure = tokio::spawn(async move { bus.ensure_streams(&streams(1)[..1]).await });
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert!(!ensure.is_finished(), "nothing is made on a disk that cannot be written, and that is no end");
+    disk.remount("rw");
+    assert_eq!(ensure.await.unwrap().unwrap(), [mlp_bus::ensure::Ensured::Created]);
 }
 
 #[tokio::test]

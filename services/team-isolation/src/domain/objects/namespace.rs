@@ -34,7 +34,9 @@ pub fn namespace(team: &DeclaredTeam, declared: &DeclaredNamespace, around: &Sur
         ("pod-security.kubernetes.io/warn", levels.warn.as_str()),
         ("pod-security.kubernetes.io/warn-version", levels.version.as_str()),
     ];
-    labels.extend(pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let defaults = admission::has_pod_defaults(team).then_some((admission::POD_DEFAULTS, "true"));
+    let pairs = pairs.into_iter().chain(defaults);
+    labels.extend(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let mut annotations = admission::annotations(team, declared, around);
     annotations.insert(TEAM_UID.to_owned(), team.uid.clone());
     Namespace {
