@@ -292,6 +292,11 @@ fn said(written: &[Condition]) -> Said {
     }
 }
 
+/// Whether the team ever had what it declared.
+pub(super) fn was_isolated(team: &Team) -> bool {
+    team.status.as_ref().is_some_and(|status| said(&status.conditions).isolated.is_some())
+}
+
 /// The condition by which a fact that is stated once for a generation is remembered.
 fn stated(fact: Happened) -> Option<Finding> {
     Some(match fact {

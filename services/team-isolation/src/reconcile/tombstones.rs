@@ -12,12 +12,16 @@ use mlp_reconcile::conditions::{self, Finding, READY};
 use mlp_reconcile::{Error as CallError, Next, Reconciler, status};
 use serde_json::json;
 
-use super::TeamReconciler;
+use super::{TeamReconciler, report};
 use crate::domain::{SERVICE, tombstone};
 
 impl TeamReconciler {
-    /// Keeps the names of a team that goes, where the site does. Said twice it is one.
+    /// Keeps the names of a team that goes, where the site does and the team ever had them: one that only asked
+    /// for another's namespace would else keep it from its owner. Said twice it is one.
     pub(super) async fn bury(&self, team: &Team) -> Result<(), CallError> {
+        if !report::was_isolated(team) {
+            return Ok(());
+        }
         let Some(spec) = tombstone::of(team, self.site.reservation, Timestamp::now()) else { return Ok(()) };
         let name = team.name_any();
         let stones = Api::<TeamTombstone>::all(self.client.clone());

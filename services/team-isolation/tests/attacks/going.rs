@@ -6,6 +6,7 @@ use mlp_reconcile::conditions::READY;
 use mlp_team_isolation::domain::model::Site;
 use serde_json::{Value, json};
 
+use crate::objects::HOME;
 use crate::persona::{Persona, send};
 use crate::world::{End, LIMIT, apply, client, gone, isolated, serve_at, team_named};
 
@@ -61,6 +62,23 @@ pub(crate) async fn made_anew(name: &str) -> String {
     inherited
 }
 
+/// A team that only asked for another's namespace leaves no tombstone that would keep it from its owner.
+async fn never_had(name: &str) -> Result<(), String> {
+    let team = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": {"name": name},
+        "spec": {"namespaces": [{"name": HOME}]}});
+    apply(&client().await, &team).await;
+    let refused = wait_until(LIMIT, "the team to be refused", || async {
+        let conditions = team_named(name).await?.status?.conditions;
+        conditions.into_iter().any(|one| one.reason == "NamespaceOwnedByAnother").then_some(())
+    });
+    refused.await.map_err(|error| error.to_string())?;
+    let path = |kind: &str| format!("/apis/mlplatform.dev/v1alpha1/{kind}/{name}");
+    assert!(send(Persona::Root, "DELETE", &path("teams"), None).await.is_admitted());
+    gone(name).await;
+    let stone = send(Persona::Root, "GET", &path("teamtombstones"), None).await;
+    if stone.code == 404 { Ok(()) } else { Err("a team that had nothing has a tombstone; ".to_owned()) }
+}
+
 /// Lets a team go where names are kept for a time, and has others ask for its names; gives what is wrong.
 pub(crate) async fn names_are_kept(name: &str) -> String {
     const KEPT: SignedDuration = SignedDuration::from_secs(8);
@@ -88,6 +106,9 @@ pub(crate) async fn names_are_kept(name: &str) -> String {
             if said.reason != "NameReserved" || !said.message.contains(&format!("TeamTombstone {name}")) {
                 wrong.push_str(&format!("{heir}: {} {}; ", said.reason, said.message));
             }
+        }
+        if let Err(said) = never_had(&format!("{name}-never")).await {
+            wrong.push_str(&said);
         }
         // The time is over: both get what they asked for, without anybody's doing.
         isolated(&heirs).await;
