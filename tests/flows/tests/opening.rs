@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt as _;
-use kube::api::Api;
+use kube::api::{Api, Patch, PatchParams};
 use mlp_crds::Team;
 use mlp_flows::cli::{mlp, mlp_ok, with_kubectl};
 use mlp_flows::{Tested, apply, client, remove, team, until, until_isolated};
@@ -82,12 +82,31 @@ async fn members_open_namespaces_within_what_the_team_grants() -> Tested {
     apply::<Team>(&client, None, &declared).await?;
     assert_eq!(teams.get("opener").await?.namespace_names(), ["opener-team", "opener-lab"]);
 
+    let kept = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept", "finalizers": ["example.com/hold"]}});
+    apply::<ConfigMap>(&client, Some("opener-lab"), &kept).await?;
     let closed = mlp_ok(&["team", "--token", &by_admin, "close", "opener", "opener-lab"]);
     assert!(closed.starts_with("closed; it goes when it is empty"), "{closed}");
     until(&teams, "opener", "the team has one namespace", |team| {
         team.status.as_ref().is_some_and(|status| status.namespaces.len() == 1)
     })
     .await?;
+    // Opened again while it cannot go, by whatever way, it keeps nobody from changing the team.
+    until(&namespaces, "opener-lab", "it is on its way out", |namespace| {
+        namespace.metadata.deletion_timestamp.is_some()
+    })
+    .await?;
+    let said = refused(&admin, &["open", "opener", "opener-lab"]);
+    assert!(said.contains("opener-lab is being deleted"), "{said}");
+    let entries =
+        json!([{"name": "opener-team", "share": 50}, {"name": "opener-lab", "openedBy": "somebody"}]);
+    let forced = json!({"spec": {"namespaces": entries, "displayName": "Opener, anew"}});
+    teams.patch("opener", &PatchParams::default(), &Patch::Merge(&forced)).await?;
+    until_isolated(&client, "opener").await?;
+    let entries = json!({"spec": {"namespaces": [{"name": "opener-team", "share": 50}]}});
+    teams.patch("opener", &PatchParams::default(), &Patch::Merge(&entries)).await?;
+    let free = json!({"metadata": {"finalizers": null}});
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "opener-lab");
+    maps.patch("kept", &PatchParams::default(), &Patch::Merge(&free)).await?;
     mlp_harness::wait_until(mlp_flows::LIMIT, "opener-lab to be gone", || async {
         namespaces.get_opt("opener-lab").await.ok()?.is_none().then_some(())
     })

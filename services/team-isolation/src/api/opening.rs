@@ -1,11 +1,12 @@
 //! Opening and closing namespaces in a member's name: the right is asked of the API server, the Team is
-//! changed by server-side apply under a field manager of its own, so that the team's declaration, wherever it
-//! comes from, and what members opened never undo each other.
+//! changed by server-side apply under a field manager of its own, so that a declaration that is applied the same way
+//! and what members opened do not undo each other. (A client-side apply replaces the list.)
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use mlp_crds::Team;
+use mlp_crds::team::TeamNamespace;
 use mlp_host::grpc::{Access, Authorizer, Objects, invalid_fields};
 use mlp_model::environment::{Environment, UnknownEnvironment};
 use mlp_proto::team::api::v1 as proto;
@@ -83,11 +84,11 @@ impl Opening<'_> {
             if wanted.iter().eq(team.spec.namespaces.iter().filter(|one| one.opened_by.is_some())) {
                 return Ok(team);
             }
-            let version = team.resource_version().unwrap_or_default();
             let spec = json!({"namespaces": wanted});
-            match self.objects.apply_part(MANAGER, name, &version, &spec).await {
+            match self.objects.apply_part(MANAGER, &team, &spec).await {
                 Err(status) if status.code() == Code::Aborted && attempts < ATTEMPTS => attempts += 1,
-                changed => return changed,
+                Err(status) => return Err(status),
+                Ok(changed) => return held_by_others(&changed, &wanted).map(|()| changed),
             }
         }
     }
@@ -101,6 +102,10 @@ impl Opening<'_> {
                 "name",
                 format!("there is a namespace {name} already; choose another name"),
             )])),
+            Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+                let why = format!("namespace {name} is being deleted; open it again once it is gone");
+                Err(Status::failed_precondition(why))
+            }
             _ => Ok(()),
         }
     }
@@ -121,6 +126,18 @@ fn home(team: &Team) -> Result<String, Status> {
         Ok(first)
     } else {
         Err(Status::failed_precondition(format!("the team does not have its namespace {first} yet")))
+    }
+}
+
+/// An entry that somebody else applied, too, stays when it is left out here.
+fn held_by_others(team: &Team, wanted: &[TeamNamespace]) -> Result<(), Status> {
+    let opened = team.spec.namespaces.iter().filter(|one| one.opened_by.is_some());
+    match opened.into_iter().find(|one| wanted.iter().all(|kept| kept.name != one.name)) {
+        None => Ok(()),
+        Some(held) => Err(Status::failed_precondition(format!(
+            "{} stays in spec.namespaces of the Team, because somebody has applied it there; have it removed there",
+            held.name
+        ))),
     }
 }
 

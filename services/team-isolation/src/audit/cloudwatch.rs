@@ -39,33 +39,51 @@ pub(super) struct Group {
     name: String,
     source: Source,
     client: Option<Client>,
-    /// Time of the newest event that was read, in milliseconds since 1970.
-    newest: i64,
+    /// Everything up to here was read, in milliseconds since 1970.
+    read_to: i64,
+    /// A pass that goes on with the next look: where it stands, and when it began.
+    pass: Option<Pass>,
     known: Known,
+}
+
+/// One pass over what is new, page by page.
+#[derive(Clone)]
+struct Pass {
+    from: i64,
+    began: i64,
+    token: Option<String>,
 }
 
 impl Group {
     /// Skips what is older than `now`.
     pub(super) fn from(name: String, source: Source, now: Timestamp) -> Self {
-        Self { name, source, client: None, newest: now.as_millisecond(), known: Known::default() }
+        let read_to = now.as_millisecond();
+        Self { name, source, client: None, read_to, pass: None, known: Known::default() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Events that were added since the last look.
+    /// Events that were added since the last look; a pass that takes more pages than one look goes on with the
+    /// next, and what fails is asked for again.
     pub(super) async fn lines(&mut self) -> Result<Vec<String>, CloudWatchError> {
         let client = self.client().await?;
-        let begin = self.newest - OVERLAP;
-        let (mut lines, mut token) = (Vec::new(), None);
+        let began = Timestamp::now().as_millisecond();
+        let mut pass = self.pass.clone().unwrap_or(Pass { from: self.read_to - OVERLAP, began, token: None });
+        let mut lines = Vec::new();
         for _ in 0..PAGES {
             let call = client.filter_log_events().log_group_name(&self.name).log_stream_name_prefix(STREAMS);
-            let call = call.filter_pattern(PATTERN).start_time(begin).set_next_token(token);
-            let page = call
-                .send()
-                .await
-                .map_err(|error| CloudWatchError::Call { group: self.name.clone(), said: chain(&error) })?;
+            let call = call.filter_pattern(PATTERN).start_time(pass.from).set_next_token(pass.token.clone());
+            let page = match call.send().await {
+                Ok(page) => page,
+                // What was read is not read again; the pass goes on where it stood, or anew if that is too old.
+                Err(_) if !lines.is_empty() => return Ok(lines),
+                Err(error) => {
+                    self.pass = None;
+                    return Err(CloudWatchError::Call { group: self.name.clone(), said: chain(&error) });
+                }
+            };
             for event in page.events() {
                 // moto hands out every stream, whatever the prefix.
                 if event.log_stream_name().is_none_or(|stream| !stream.starts_with(STREAMS)) {
@@ -75,12 +93,14 @@ impl Group {
                 if let (true, Some(message)) = (is_new, event.message()) {
                     lines.push(message.to_owned());
                 }
-                self.newest = self.newest.max(event.timestamp().unwrap_or_default());
             }
-            token = page.next_token().map(str::to_owned);
-            if token.is_none() {
-                break;
+            pass.token = page.next_token().map(str::to_owned);
+            if pass.token.is_none() {
+                self.read_to = self.read_to.max(pass.began);
+                self.pass = None;
+                return Ok(lines);
             }
+            self.pass = Some(pass.clone());
         }
         Ok(lines)
     }

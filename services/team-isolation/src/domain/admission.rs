@@ -107,7 +107,7 @@ fn scheduling(team: &DeclaredTeam) -> impl Iterator<Item = (&'static str, String
     .into_iter()
 }
 
-/// Label of a namespace whose pods get defaults: only there the API server patches them.
+/// Label of a namespace whose pods get no defaults (`none`): the API server spares them the patch.
 pub const POD_DEFAULTS: &str = "mlplatform.dev/pod-defaults";
 
 /// Whether pods of the team get a node selector or tolerations by default.

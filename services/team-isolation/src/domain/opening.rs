@@ -58,9 +58,13 @@ pub fn open(team: &Team, wish: &Wish, teams: &[String]) -> Result<Vec<TeamNamesp
     let mut opened: Vec<_> = opened(team).cloned().collect();
     let known = opened.iter().position(|one| one.name == wish.name);
     let most = usize::try_from(rules.namespaces).unwrap_or(usize::MAX);
-    if known.is_none() && opened.len() >= most {
-        let names: Vec<_> = opened.iter().map(|one| one.name.as_str()).collect();
-        let (count, names) = (opened.len(), names.join(", "));
+    // Those that were closed and hold something still count.
+    let declared = team.namespace_names();
+    let status = team.status.iter().flat_map(|status| &status.namespaces).map(|one| one.name.as_str());
+    let leaving = status.filter(|name| *name != wish.name && !declared.iter().any(|known| known == name));
+    let taken: Vec<_> = opened.iter().map(|one| one.name.as_str()).chain(leaving).collect();
+    if known.is_none() && taken.len() >= most {
+        let (count, names) = (taken.len(), taken.join(", "));
         object(
             "name",
             format!(

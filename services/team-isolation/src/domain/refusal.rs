@@ -44,14 +44,15 @@ pub struct Refusal {
 }
 
 /// The longest message that is kept.
-const MESSAGE: usize = 600;
+const MESSAGE: usize = 1_200;
 
 /// Reads the message of a `Forbidden` status; nothing where no control of ours or of Kubernetes
 /// worded it.
 pub fn read(message: &str) -> Option<Refusal> {
     let (control, rule, said) = if let Some((_, said)) = message.split_once("denied request: ") {
-        let rule = said.split_once(": ").map_or("policy", |(rule, _)| rule);
-        (Control::Policy, rule.to_owned(), said.to_owned())
+        let rules =
+            said.split(". Also ").map(|problem| problem.split_once(": ").map_or("policy", |(rule, _)| rule));
+        (Control::Policy, rules.collect::<Vec<_>>().join(","), said.to_owned())
     } else if let Some((_, said)) = message.split_once("violates PodSecurity ") {
         let check = said.split_once(": ").map_or(said, |(_, check)| check);
         let rule = check.split(['(', ',']).next().unwrap_or_default().trim().to_owned();
@@ -114,6 +115,13 @@ fn quota_sentence(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_rule_of_a_refusal_is_read() {
+        let said = "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'mlp-pods' with binding 'mlp-pods' denied request: \
+                    image-tag: nginx can change; name a version. Also toleration: (every taint) opens nodes";
+        assert_eq!(read(said).unwrap().rule, "image-tag,toleration");
+    }
 
     #[test]
     fn each_control_is_known_by_its_words() {

@@ -23,12 +23,19 @@ pub fn of(team: &Team, reserved: SignedDuration, now: Timestamp) -> Option<TeamT
     }
     let second =
         |moment: Timestamp| Timestamp::from_second(moment.as_second()).map(|moment| moment.to_string());
+    // What it had, which is not always what it declared last.
+    let held = team
+        .status
+        .iter()
+        .flat_map(|status| &status.namespaces)
+        .map(|one| one.name.clone())
+        .collect::<Vec<_>>();
     Some(TeamTombstoneSpec {
         team_uid: team.metadata.uid.clone().unwrap_or_default(),
         cost_center: team.cost_center().to_owned(),
-        namespaces: team.namespace_names(),
+        namespaces: if held.is_empty() { team.namespace_names() } else { held },
         removed: second(now).ok()?,
-        reserved_until: second(now.checked_add(reserved).ok()?).ok()?,
+        reserved_until: second(now.checked_add(reserved).unwrap_or(Timestamp::MAX)).ok()?,
     })
 }
 
@@ -104,6 +111,15 @@ mod tests {
             (stone.cost_center.as_str(), stone.namespaces.as_slice()),
             ("research", &["ml-team".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn what_the_team_had_is_kept_however_long() {
+        let mut team = gone();
+        team.status = Some(serde_json::from_value(json!({"namespaces": [{"name": "ml-lab"}]})).unwrap());
+        let stone = of(&team, SignedDuration::MAX, now()).unwrap();
+        assert_eq!(stone.namespaces, ["ml-lab"]);
+        assert!(stone.reserved_until.starts_with("9999-"), "{}", stone.reserved_until);
     }
 
     #[test]

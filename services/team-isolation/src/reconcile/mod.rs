@@ -26,6 +26,7 @@ mod surroundings;
 mod tombstones;
 mod work;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use mlp_model::{OutboxStore as _, labels};
 use mlp_reconcile::conditions::{self, Status};
 use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 
+use crate::domain::claims::{Claimant, Existing};
 use crate::domain::model::{DeclaredTeam, Site};
 use crate::domain::outcome::Outcome;
 use crate::domain::{SERVICE, claims, model, notes, objects, plan};
@@ -124,6 +126,7 @@ impl TeamReconciler {
 
     /// Makes what is declared true, as far as it can be now.
     async fn isolate(&self, team: &Team) -> Result<Outcome, Error> {
+        let team = &self.attainable(team).await?;
         let declared = match model::declare(team, &self.site) {
             Ok(declared) => declared,
             Err(problems) => return Ok(Outcome::Invalid(problems)),
@@ -146,18 +149,19 @@ impl TeamReconciler {
         if !plan.waits.is_empty() {
             return Ok(Outcome::WaitingForQuota(plan.waits.into_iter().collect()));
         }
+        let all: Vec<_> = declared.namespace_names().into_iter().chain(leaving.iter().cloned()).collect();
         if declared.phase == OffboardingPhase::Suspended {
-            return self.suspended(&declared).await;
+            return self.suspended(&all).await;
         }
         if team.status.as_ref().is_some_and(|status| status.offboarding.is_some()) {
-            self.resume_work(&declared.namespace_names()).await?;
+            self.resume_work(&all).await?;
         }
         if leaving.is_empty() { Ok(Outcome::Isolated) } else { self.sweep(leaving).await }
     }
 
-    /// Rights are cut; what still works is stopped.
-    async fn suspended(&self, declared: &DeclaredTeam) -> Result<Outcome, Error> {
-        let pods = self.stop_work(&declared.namespace_names()).await?;
+    /// Rights are cut; what still works is stopped, in namespaces that left the declaration, too.
+    async fn suspended(&self, namespaces: &[String]) -> Result<Outcome, Error> {
+        let pods = self.stop_work(namespaces).await?;
         Ok(if pods > 0 { Outcome::Stopping(pods) } else { Outcome::Retained(String::new()) })
     }
 
@@ -165,15 +169,7 @@ impl TeamReconciler {
     async fn obstacles(&self, team: &Team, declared: &DeclaredTeam) -> Result<Vec<claims::Obstacle>, Error> {
         let claimant = observe::claimant(team);
         let existing = self.existing(team, &claimant.namespaces).await?;
-        let free: Vec<_> = claimant.namespaces.iter().filter(|name| !existing.contains_key(*name)).collect();
-        let mut rivals = Vec::new();
-        if !free.is_empty() {
-            let others =
-                self.all_teams.state_filter(|other| free.iter().any(|name| observe::wants(other, name)));
-            rivals.extend(others.iter().map(|other| observe::claimant(other)));
-        }
-        let mut obstacles = claims::obstacles(&claimant, &rivals, &existing);
-        obstacles.extend(self.caches.around.reserved(&claimant, &free));
+        let mut obstacles = self.claimed(&claimant, &existing);
         if obstacles.is_empty() {
             for (name, _) in existing.iter().filter(|(_, entry)| entry.team.is_none()) {
                 let (_, hindrances) = adopt::look(&self.client, declared, name).await?;
@@ -181,6 +177,36 @@ impl TeamReconciler {
             }
         }
         Ok(obstacles)
+    }
+
+    /// The team without those opened namespaces that it cannot have at the moment: what a member opens must not
+    /// keep what is declared from being made true.
+    async fn attainable(&self, team: &Team) -> Result<Team, Error> {
+        let mut attainable = team.clone();
+        for opened in team.spec.namespaces.iter().filter(|one| one.opened_by.is_some()) {
+            let claimant = Claimant { namespaces: vec![opened.name.clone()], ..observe::claimant(team) };
+            let existing = self.existing(team, &claimant.namespaces).await?;
+            if let Some(obstacle) = self.claimed(&claimant, &existing).first() {
+                let said = format!("spec.namespaces, opened by a member: {obstacle}");
+                self.recorder.warning(team, "OpenedNamespaceObstructed", "Isolate", said).await;
+                attainable.spec.namespaces.retain(|one| one.name != opened.name);
+            }
+        }
+        Ok(attainable)
+    }
+
+    /// What others hold of what a team claims, or claimed before.
+    fn claimed(&self, claimant: &Claimant, existing: &BTreeMap<String, Existing>) -> Vec<claims::Obstacle> {
+        let free: Vec<_> = claimant.namespaces.iter().filter(|name| !existing.contains_key(*name)).collect();
+        let mut rivals = Vec::new();
+        if !free.is_empty() {
+            let others =
+                self.all_teams.state_filter(|other| free.iter().any(|name| observe::wants(other, name)));
+            rivals.extend(others.iter().map(|other| observe::claimant(other)));
+        }
+        let mut obstacles = claims::obstacles(claimant, &rivals, existing);
+        obstacles.extend(self.caches.around.reserved(claimant, &free));
+        obstacles
     }
 
     /// After how long the team is looked at again where no watch event says so before.

@@ -37,6 +37,8 @@ impl TeamReconciler {
                 Some(name) => Err(Error::NamespaceAppeared(name)),
             };
         }
+        // Before a namespace goes: whoever waits for its name is woken when it has gone.
+        self.bury(team).await?;
         let phase = team.spec.offboarding.as_ref().map(|spec| spec.phase).unwrap_or_default();
         let reached = team.status.as_ref().and_then(|status| status.offboarding.as_ref());
         if offboarding::may_purge(phase, reached, Timestamp::now()) {
@@ -91,8 +93,14 @@ impl TeamReconciler {
         Ok(owned.filter(|name| !declared.contains(name) && standing(name)).collect())
     }
 
-    /// Removes leftover namespaces that are empty; the team is isolated either way.
+    /// Removes leftover namespaces that are empty; the team is isolated either way. Nobody keeps rights in them,
+    /// by a binding of the team's own neither; in one that was adopted they are not ours to take.
     pub(super) async fn sweep(&self, leftovers: Vec<String>) -> Result<Outcome, Error> {
+        for name in leftovers.iter().filter(|name| self.adopted(std::slice::from_ref(*name)).is_empty()) {
+            if self.has_bindings(name).await? {
+                self.cut_rights(name).await?;
+            }
+        }
         Ok(match self.take_away(&leftovers).await? {
             Some(contents) => Outcome::LeftoverInUse(contents),
             None => Outcome::Isolated,
@@ -172,6 +180,14 @@ impl TeamReconciler {
             }
         }
         contents
+    }
+
+    async fn has_bindings(&self, namespace: &str) -> Result<bool, Error> {
+        let bindings = Api::<RoleBinding>::namespaced(self.client.clone(), namespace);
+        let listed = bindings.list_metadata(&ListParams::default().limit(1)).await;
+        let listed = listed
+            .map_err(|source| CallError::of(format!("list the RoleBindings of {namespace}"), source))?;
+        Ok(!listed.items.is_empty())
     }
 
     /// Takes everybody's rights, those that the team granted itself included.

@@ -51,12 +51,13 @@ impl TombstoneReconciler {
     }
 
     async fn remove(&self, stone: &TeamTombstone) -> Result<(), CallError> {
-        let preconditions = Preconditions { uid: stone.uid(), resource_version: None };
+        // As it was judged: a team of the name that goes at this moment writes it anew.
+        let preconditions = Preconditions { uid: stone.uid(), resource_version: stone.resource_version() };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         let name = stone.name_any();
         let deleted = self.stones.delete(&name, &params).await;
         match deleted.map_err(|source| CallError::of(format!("delete the TeamTombstone {name}"), source)) {
-            Err(error) if !error.is_not_found() => Err(error),
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
             _ => Ok(()),
         }
     }

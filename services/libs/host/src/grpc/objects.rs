@@ -205,22 +205,21 @@ where
     /// belongs to `manager`, and goes when it leaves out what it had.
     ///
     /// # Errors
-    /// The object is no longer at `version` (`ABORTED`: read it and decide anew), or the API server refuses the
+    /// The object is no longer as it was read (`ABORTED`: read it and decide anew), or the API server refuses the
     /// spec; the status names the fields.
-    pub async fn apply_part(
-        &self,
-        manager: &str,
-        name: &str,
-        version: &str,
-        spec: &Value,
-    ) -> Result<K, Status> {
+    pub async fn apply_part(&self, manager: &str, object: &K, spec: &Value) -> Result<K, Status> {
         let flow = super::call::current_traceparent();
-        let mut body = self.body(name, spec, flow.as_deref());
+        let meta = object.meta();
+        let name = meta.name.clone().unwrap_or_default();
+        let mut body = self.body(&name, spec, flow.as_deref());
         if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.insert("resourceVersion".to_owned(), version.into());
+            // The uid keeps an object that has gone from being made anew.
+            metadata.insert("uid".to_owned(), json!(meta.uid));
+            metadata.insert("resourceVersion".to_owned(), json!(meta.resource_version));
         }
         let params = PatchParams::apply(manager).force();
-        let patched = self.api("").patch(name, &params, &Patch::Apply(&body)).await;
+        let namespace = meta.namespace.clone().unwrap_or_default();
+        let patched = self.api(&namespace).patch(&name, &params, &Patch::Apply(&body)).await;
         parse(patched.map_err(|error| refused(&error))?)
     }
 

@@ -189,9 +189,11 @@ pub fn of(team: &DeclaredTeam, around: &Surroundings) -> Vec<Object> {
     });
     // Nobody has rights there any more; what still runs stays within its quota and behind its policy.
     let leaving = around.leaving.iter().flat_map(|name| {
-        let quota = Object::ResourceQuota(quota::quota(team, name, around));
-        let policies = network::policies(team, name, true).into_iter().map(Object::NetworkPolicy);
-        std::iter::once(quota).chain(policies).collect::<Vec<_>>()
+        let mut objects = vec![Object::ResourceQuota(quota::quota(team, name, around))];
+        objects.extend(quota::of_priorities(team, name).into_iter().map(Object::ResourceQuota));
+        objects.extend(limits::limit_range(team, name).map(Object::LimitRange));
+        objects.extend(network::policies(team, name, true).into_iter().map(Object::NetworkPolicy));
+        objects
     });
     staying.chain(leaving).map(Object::sealed).collect()
 }

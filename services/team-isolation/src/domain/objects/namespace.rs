@@ -34,7 +34,7 @@ pub fn namespace(team: &DeclaredTeam, declared: &DeclaredNamespace, around: &Sur
         ("pod-security.kubernetes.io/warn", levels.warn.as_str()),
         ("pod-security.kubernetes.io/warn-version", levels.version.as_str()),
     ];
-    let defaults = admission::has_pod_defaults(team).then_some((admission::POD_DEFAULTS, "true"));
+    let defaults = (!admission::has_pod_defaults(team)).then_some((admission::POD_DEFAULTS, "none"));
     let pairs = pairs.into_iter().chain(defaults);
     labels.extend(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let mut annotations = admission::annotations(team, declared, around);

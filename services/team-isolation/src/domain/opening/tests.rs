@@ -82,6 +82,12 @@ fn no_more_are_opened_than_the_team_grants() {
     let found = objections(&team, &wish("ml-c"));
     assert!(found[0].1.contains("2 of 2 namespaces (ml-a, ml-b)"), "{found:?}");
     assert!(open(&team, &Wish { share: 5, ..wish("ml-b") }, &[]).is_ok(), "one that is open may change");
+    team.spec.namespaces = close(&team, "ml-b").unwrap();
+    let status = json!({"namespaces": [{"name": "ml-team"}, {"name": "ml-a"}, {"name": "ml-b"}]});
+    team.status = Some(serde_json::from_value(status).unwrap());
+    let found = objections(&team, &wish("ml-c"));
+    assert!(found[0].1.contains("2 of 2 namespaces (ml-a, ml-b)"), "closed and still there: {found:?}");
+    assert!(open(&team, &wish("ml-b"), &[]).is_ok(), "it may be opened again");
 }
 
 #[test]
