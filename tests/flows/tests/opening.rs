@@ -86,10 +86,6 @@ async fn members_open_namespaces_within_what_the_team_grants() -> Tested {
     apply::<ConfigMap>(&client, Some("opener-lab"), &kept).await?;
     let closed = mlp_ok(&["team", "--token", &by_admin, "close", "opener", "opener-lab"]);
     assert!(closed.starts_with("closed; it goes when it is empty"), "{closed}");
-    until(&teams, "opener", "the team has one namespace", |team| {
-        team.status.as_ref().is_some_and(|status| status.namespaces.len() == 1)
-    })
-    .await?;
     // Opened again while it cannot go, by whatever way, it keeps nobody from changing the team.
     until(&namespaces, "opener-lab", "it is on its way out", |namespace| {
         namespace.metadata.deletion_timestamp.is_some()
@@ -109,6 +105,10 @@ async fn members_open_namespaces_within_what_the_team_grants() -> Tested {
     maps.patch("kept", &PatchParams::default(), &Patch::Merge(&free)).await?;
     mlp_harness::wait_until(mlp_flows::LIMIT, "opener-lab to be gone", || async {
         namespaces.get_opt("opener-lab").await.ok()?.is_none().then_some(())
+    })
+    .await?;
+    until(&teams, "opener", "the team has one namespace", |team| {
+        team.status.as_ref().is_some_and(|status| status.namespaces.len() == 1)
     })
     .await?;
     remove(&namespaces, "opener-taken").await?;
