@@ -97,9 +97,7 @@ async fn create(bus: &Bus, spec: &StreamSpec, what: &str) -> Result<Ensured, Ens
             info!(stream = spec.name, "stream created");
             return Ok(Ensured::Created);
         };
-        let is_servers_own = matches!(error.kind(), CreateStreamErrorKind::JetStream(said)
-            if said.code() >= 500 && !is_placement(&said));
-        match delays.next().filter(|_| is_servers_own) {
+        match delays.next().filter(|_| is_servers_own(&error.kind())) {
             Some(delay) => tokio::time::sleep(delay).await,
             None => return Err(stream_failed(what, error)),
         }
@@ -247,11 +245,14 @@ fn stream_failed(what: &str, error: CreateStreamError) -> EnsureError {
         | CreateStreamErrorKind::Response
         | CreateStreamErrorKind::ResponseParse
         | CreateStreamErrorKind::JetStreamUnavailable => EnsureError::Unavailable { what, source },
-        CreateStreamErrorKind::JetStream(said) if said.code() >= 500 && !is_placement(&said) => {
-            EnsureError::Unavailable { what, source }
-        }
+        failed if is_servers_own(&failed) => EnsureError::Unavailable { what, source },
         _ => EnsureError::Refused { what, source },
     }
+}
+
+/// The server could not, and no fault of the definition kept it from it.
+fn is_servers_own(kind: &CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(said) if said.code() >= 500 && !is_placement(said))
 }
 
 /// Too few servers for the replicas: waiting does not make servers.

@@ -2,7 +2,6 @@
 //! the rest of a team; this only says so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Api;
@@ -10,6 +9,7 @@ use mlp_crds::IsolationExemption;
 use mlp_reconcile::conditions::{self, Finding, READY};
 use mlp_reconcile::{Error, Next, Reconciler, status};
 
+use super::past;
 use crate::domain::SERVICE;
 use crate::domain::exemption::{Standing, standing};
 
@@ -38,9 +38,7 @@ impl Reconciler<IsolationExemption> for ExemptionReconciler {
         conditions::set(&mut next.conditions, ready, generation, now);
         status::write(&self.exemptions, SERVICE, exemption, &next).await?;
         Ok(match standing {
-            Standing::InForce(end) => Next::After(
-                Duration::try_from(end.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
-            ),
+            Standing::InForce(end) => Next::After(past(end, now)),
             _ => Next::Done,
         })
     }

@@ -26,10 +26,12 @@ mod surroundings;
 mod tombstones;
 mod work;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use mlp_bus::Relay;
 use mlp_crds::Team;
@@ -126,7 +128,7 @@ impl TeamReconciler {
 
     /// Makes what is declared true, as far as it can be now.
     async fn isolate(&self, team: &Team) -> Result<Outcome, Error> {
-        let team = &self.attainable(team).await?;
+        let team = &*self.attainable(team).await?;
         let declared = match model::declare(team, &self.site) {
             Ok(declared) => declared,
             Err(problems) => return Ok(Outcome::Invalid(problems)),
@@ -181,15 +183,15 @@ impl TeamReconciler {
 
     /// The team without those opened namespaces that it cannot have at the moment: what a member opens must not
     /// keep what is declared from being made true.
-    async fn attainable(&self, team: &Team) -> Result<Team, Error> {
-        let mut attainable = team.clone();
+    async fn attainable<'a>(&self, team: &'a Team) -> Result<Cow<'a, Team>, Error> {
+        let mut attainable = Cow::Borrowed(team);
         for opened in team.spec.namespaces.iter().filter(|one| one.opened_by.is_some()) {
             let claimant = Claimant { namespaces: vec![opened.name.clone()], ..observe::claimant(team) };
             let existing = self.existing(team, &claimant.namespaces).await?;
             if let Some(obstacle) = self.claimed(&claimant, &existing).first() {
                 let said = format!("spec.namespaces, opened by a member: {obstacle}");
                 self.recorder.warning(team, "OpenedNamespaceObstructed", "Isolate", said).await;
-                attainable.spec.namespaces.retain(|one| one.name != opened.name);
+                attainable.to_mut().spec.namespaces.retain(|one| one.name != opened.name);
             }
         }
         Ok(attainable)
@@ -266,6 +268,11 @@ impl TeamReconciler {
         self.caches.recent.forget(&name);
         Ok(finalizer::remove(&self.teams, SERVICE, &newest, &labels::finalizer(SERVICE)).await?)
     }
+}
+
+/// How long it is until a moment has passed by everybody's clock.
+fn past(end: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(end.duration_since(now)).unwrap_or_default() + Duration::from_secs(1)
 }
 
 /// As the look that has just ended found it.

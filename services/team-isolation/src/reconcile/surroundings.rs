@@ -11,10 +11,10 @@ use mlp_crds::{IsolationExemption, Team, TeamTombstone};
 use mlp_reconcile::controller::Object as Kubernetes;
 use mlp_reconcile::{Controller, ObjectRef, Store, watcher};
 
-use super::TeamReconciler;
 use super::demand::Demand;
 use super::observe::{claimant, team_of, wants};
 use super::signals::Signals;
+use super::{TeamReconciler, past};
 use crate::domain::admission::LISTS;
 use crate::domain::claims::{Claimant, Obstacle};
 use crate::domain::exemption::Exemptions;
@@ -157,8 +157,7 @@ impl TeamReconciler {
         let all = exemptions.iter().map(AsRef::as_ref);
         let now = Timestamp::now();
         let end = Exemptions::gather(&team.name_any(), &names, all, now).next_end()?;
-        // A moment later: then it has ended by everybody's clock.
-        Some(Duration::try_from(end.duration_since(now)).unwrap_or_default() + Duration::from_secs(1))
+        Some(past(end, now))
     }
 
     pub(super) fn originals(&self, team: &Team) -> Originals {

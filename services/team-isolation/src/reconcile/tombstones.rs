@@ -1,7 +1,6 @@
 //! Tombstones: made when a team goes, and taken away when its names are free.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -12,7 +11,7 @@ use mlp_reconcile::conditions::{self, Finding, READY};
 use mlp_reconcile::{Error as CallError, Next, Reconciler, status};
 use serde_json::json;
 
-use super::{TeamReconciler, report};
+use super::{TeamReconciler, past, report};
 use crate::domain::{SERVICE, tombstone};
 
 impl TeamReconciler {
@@ -77,8 +76,6 @@ impl Reconciler<TeamTombstone> for TombstoneReconciler {
         let said = "nobody else gets the names; delete this to free them at once".to_owned();
         conditions::set(&mut next.conditions, Finding::new(READY, true, "Reserved", said), generation, now);
         status::write(&self.stones, SERVICE, stone, &next).await?;
-        Ok(Next::After(
-            Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
-        ))
+        Ok(Next::After(past(until, now)))
     }
 }
