@@ -83,6 +83,19 @@ async fn a_namespace_is_adopted_by_a_plan_that_is_shown_before() -> Tested {
     );
     remove(&Api::<ClusterRoleBinding>::all(client.clone()), "heirloom-root").await?;
 
+    // Rights elsewhere are as good to every member as rights everywhere.
+    let mut far = root;
+    far["kind"] = json!("RoleBinding");
+    far["metadata"] = json!({"name": "heirloom-far"});
+    apply::<RoleBinding>(&client, Some("default"), &far).await?;
+    let refused = mlp(&["team", "adopt", "heir", "heirloom", "--yes"]);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("in namespace default (RoleBinding heirloom-far)"),
+        "{said}"
+    );
+    remove(&Api::<RoleBinding>::namespaced(client.clone(), "default"), "heirloom-far").await?;
+
     let offered = mlp_ok(&["team", "adopt", "heir", "heirloom", "--yes"]);
     assert!(offered.contains("is offered to team heir, which adopts it now"), "{offered}");
     until_isolated(&client, "heir").await?;

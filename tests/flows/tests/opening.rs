@@ -98,6 +98,7 @@ async fn members_open_namespaces_within_what_the_team_grants() -> Tested {
     let forced = json!({"spec": {"namespaces": entries, "displayName": "Opener, anew"}});
     teams.patch("opener", &PatchParams::default(), &Patch::Merge(&forced)).await?;
     until_isolated(&client, "opener").await?;
+    says_what_cannot_be_had(&teams).await?;
     let entries = json!({"spec": {"namespaces": [{"name": "opener-team", "share": 50}]}});
     teams.patch("opener", &PatchParams::default(), &Patch::Merge(&entries)).await?;
     let free = json!({"metadata": {"finalizers": null}});
@@ -113,6 +114,19 @@ async fn members_open_namespaces_within_what_the_team_grants() -> Tested {
     .await?;
     remove(&namespaces, "opener-taken").await?;
     remove(&teams, "opener").await
+}
+
+/// The team is ready, and a condition names the namespace that it cannot have.
+async fn says_what_cannot_be_had(teams: &Api<Team>) -> Tested {
+    let of_team = |team: &Team| {
+        let status = team.status.clone().unwrap_or_default();
+        status.conditions.into_iter().find(|one| one.type_ == "OpenedNamespacesReady")
+    };
+    let team = teams.get("opener").await?;
+    let said = of_team(&team).ok_or("no condition about opened namespaces")?;
+    assert_eq!((said.status.as_str(), said.reason.as_str()), ("False", "OpenedNamespaceObstructed"));
+    assert!(said.message.contains("namespace opener-lab is being deleted"), "{}", said.message);
+    Ok(())
 }
 
 fn refuses(folder: &tempfile::TempDir, admin: &std::path::Path) -> Tested {

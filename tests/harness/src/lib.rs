@@ -4,19 +4,23 @@
 //! the test: by drop, or by a watchdog when the test process is killed. A missing tool is built;
 //! when that fails the test fails with the remedy, it is never skipped.
 
+mod cut;
 mod error;
 mod moto;
 pub mod nats;
 pub mod plane;
 mod python;
+mod scripted;
 mod start;
 pub mod subscribers;
 mod wait;
 
+pub use cut::cut_after;
 pub use error::HarnessError;
 pub use mlp_tilt::plane::nats::{Access, Operator};
 pub use moto::Moto;
 pub use nats::{NatsCluster, NatsOptions, NatsServer};
 pub use plane::{ControlPlane, TestNamespace};
-pub use start::kubectl;
+pub use scripted::Scripted;
+pub use start::{kubectl, tool};
 pub use wait::{TimedOut, wait_until};

@@ -16,7 +16,7 @@ pub(crate) fn layout() -> Result<Layout, HarnessError> {
 }
 
 /// The binary of a pinned tool, built when it is nowhere.
-pub(crate) async fn tool(tool: &Tool) -> Result<PathBuf, HarnessError> {
+pub async fn tool(tool: &Tool) -> Result<PathBuf, HarnessError> {
     Ok(Toolchain::new(&layout()?, None).find_or_build(tool, &Progress::stderr()).await?)
 }
 

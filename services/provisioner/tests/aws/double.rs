@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use mlp_harness::Scripted;
 
 /// What the double does when its turn comes.
 #[derive(Clone, Debug)]
@@ -57,17 +56,11 @@ pub struct Double {
 impl Double {
     /// Starts a server that gives `answers` in order.
     pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let script =
             Arc::new(Mutex::new(Script { answers: answers.into_iter().collect(), ..Script::default() }));
         let shared = Arc::clone(&script);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
-            }
-        });
-        Self { endpoint, script }
+        let server = Scripted::start("text/xml", move |body| next(&shared, body)).await.unwrap();
+        Self { endpoint: server.endpoint, script }
     }
 
     /// The bodies of all calls so far; fails unless all answers were given, to the actions meant.
@@ -81,32 +74,6 @@ impl Double {
         assert!(script.answers.is_empty(), "answers that nobody asked for: {:#?}", script.answers);
         script.journal.clone()
     }
-}
-
-/// One call per connection.
-async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) {
-    let mut stream = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await.unwrap_or_default() == 0 {
-            return;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    let Some((status, text)) = next(&script, &String::from_utf8(body).unwrap()) else { return };
-    let head = format!(
-        "HTTP/1.1 {status} Scripted\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        text.len()
-    );
-    let _ = stream.get_mut().write_all(format!("{head}{text}").as_bytes()).await;
 }
 
 fn next(script: &Mutex<Script>, body: &str) -> Option<(u16, String)> {

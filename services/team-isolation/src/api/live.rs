@@ -72,8 +72,8 @@ pub(super) async fn observed(client: &Client, team: &str) -> Result<Observed, St
 /// Namespaces that are there and nobody's, though the team declares them.
 #[derive(Default)]
 pub(super) struct Adopted {
-    /// What keeps them from being adopted.
-    pub(super) problems: Vec<String>,
+    /// What keeps them from being adopted, each with the namespace.
+    pub(super) problems: Vec<(String, String)>,
     /// What of others stays in them.
     pub(super) kept: Vec<String>,
     /// Those that nobody has offered to the team yet.
@@ -98,7 +98,8 @@ pub(super) async fn adopted(
         let found = Api::<Namespace>::all(client.clone()).get_opt(&name).await;
         let Some(namespace) = found.map_err(|error| refused("read the namespace", &error))? else { continue };
         if !visible.contains(&name) {
-            adopted.problems.push(Obstacle::Foreign { namespace: name, made_by: None }.to_string());
+            let foreign = Obstacle::Foreign { namespace: name.clone(), made_by: None };
+            adopted.problems.push((name, foreign.to_string()));
             continue;
         }
         let obstacle = match (team_of(&namespace), adoption::owner(&namespace)) {
@@ -107,12 +108,12 @@ pub(super) async fn adopted(
             (None, None) => None,
         };
         if let Some(obstacle) = obstacle {
-            adopted.problems.push(obstacle.to_string());
+            adopted.problems.push((name, obstacle.to_string()));
             continue;
         }
         let looked = adopt::look(client, team, &name).await;
         let (found, hindrances) = looked.map_err(|error| Status::unavailable(error.to_string()))?;
-        adopted.problems.extend(hindrances);
+        adopted.problems.extend(hindrances.into_iter().map(|why| (name.clone(), why)));
         if adoption::offered_to(&namespace) != Some(&*adoption::address(team.name.as_str(), uid)) {
             adopted.offers.push(name.clone());
         }

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::{live, refused};
 use crate::domain::model::{DeclaredTeam, Site, declare};
 use crate::domain::objects::{self, Surroundings};
-use crate::domain::{compliance, lease, plan};
+use crate::domain::{compliance, lease, opening, plan};
 
 /// The calls that would make `team` true, or what is in the way. The caller may look into the namespaces of
 /// others that are in `visible`.
@@ -33,16 +33,22 @@ pub(super) async fn plan(
     let adopted =
         live::adopted(client, &declared, &team.uid().unwrap_or_default(), visible, &mut observed).await?;
     if !adopted.problems.is_empty() {
-        return Ok(proto::PlanTeamResponse {
-            problems: adopted.problems,
-            ..proto::PlanTeamResponse::default()
-        });
+        let (names, problems): (Vec<_>, Vec<_>) = adopted.problems.into_iter().unzip();
+        // What a member opened keeps nothing that is declared from being made true.
+        let Some(rest) = opening::without(team, &names) else {
+            return Ok(proto::PlanTeamResponse { problems, ..proto::PlanTeamResponse::default() });
+        };
+        let mut planned = Box::pin(plan(client, site, &rest, visible)).await?;
+        planned
+            .kept
+            .extend(problems.into_iter().map(|why| format!("opened by a member and left out: {why}")));
+        return Ok(planned);
     }
     let leaving = leaving(&declared, &observed);
     let split = lease::of(&declared, &observed, &leaving, &lease::Demands::new());
     let around = Surroundings { split, leaving, ..Surroundings::default() };
-    let plan = plan::plan(objects::of(&declared, &around), &observed);
-    let steps = plan.steps.iter().map(ToString::to_string).collect();
+    let planned = plan::plan(objects::of(&declared, &around), &observed);
+    let steps = planned.steps.iter().map(ToString::to_string).collect();
     Ok(proto::PlanTeamResponse { steps, problems: Vec::new(), kept: adopted.kept, offers: adopted.offers })
 }
 

@@ -140,7 +140,69 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use mlp_aws::Credentials;
+    use mlp_harness::Scripted;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// The page that a token asks for: one event, and the token of the next where there is one.
+    fn page(token: &str, pages: usize) -> Value {
+        let number: usize = token.trim_start_matches('p').parse().unwrap_or_default();
+        let event = json!({"eventId": format!("e{number}"), "logStreamName": "kube-apiserver-audit-1", "message": number.to_string()});
+        let next = (number + 1 < pages).then(|| format!("p{}", number + 1));
+        json!({"events": [event], "nextToken": next})
+    }
+
+    /// A group whose pages are asked for by token; tokens in `broken` are refused once for each time they are named.
+    async fn group(pages: usize, broken: &[&str]) -> (Group, Arc<Mutex<Vec<String>>>) {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = asked.clone();
+        let mut broken: Vec<String> = broken.iter().map(|token| (*token).to_owned()).collect();
+        let script = move |body: &str| {
+            let asked: Value = serde_json::from_str(body).unwrap_or_default();
+            let token = asked["nextToken"].as_str().unwrap_or_default().to_owned();
+            noted.lock().unwrap().push(token.clone());
+            if let Some(position) = broken.iter().position(|one| *one == token) {
+                broken.remove(position);
+                let refusal =
+                    json!({"__type": "InvalidParameterException", "message": "the token is too old"});
+                return Some((400, refusal.to_string()));
+            }
+            Some((200, page(&token, pages).to_string()))
+        };
+        let server = Scripted::start("application/x-amz-json-1.1", script).await.unwrap();
+        let credentials = Credentials::builder().access_key_id("test").secret_access_key("test");
+        let source = Source {
+            endpoint: Some(server.endpoint),
+            region: Some("us-west-2".to_owned()),
+            credentials: Some(credentials.provider_name("test").build()),
+        };
+        (Group::from("group".to_owned(), source, Timestamp::now()), asked)
+    }
+
+    #[tokio::test]
+    async fn a_pass_of_many_pages_goes_on_with_the_next_look() {
+        let (mut group, asked) = group(PAGES + 2, &[]).await;
+        let first = group.lines().await.unwrap();
+        assert_eq!(first, (0..PAGES).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(group.lines().await.unwrap(), [PAGES.to_string(), (PAGES + 1).to_string()]);
+        assert_eq!(asked.lock().unwrap().last(), Some(&format!("p{}", PAGES + 1)), "each page once");
+        assert_eq!(asked.lock().unwrap().len(), PAGES + 2);
+        assert!(group.pass.is_none(), "the pass is over");
+        assert!(group.lines().await.unwrap().is_empty(), "what is known is not handed out again");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_fails_loses_nothing_and_repeats_nothing() {
+        let (mut group, _) = group(4, &["p2", "p2"]).await;
+        assert_eq!(group.lines().await.unwrap(), ["0", "1"], "what was read is handed out");
+        let error = group.lines().await.unwrap_err().to_string();
+        assert!(error.contains("logs:FilterLogEvents on group") && error.contains("too old"), "{error}");
+        assert_eq!(group.lines().await.unwrap(), ["2", "3"], "the pass begins anew");
+    }
 
     #[test]
     fn what_is_known_is_bounded() {

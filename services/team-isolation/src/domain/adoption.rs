@@ -16,8 +16,8 @@ use super::objects::{Key, Kind};
 pub struct Found {
     /// Its objects of the kinds that this service writes, with their kind.
     pub objects: Vec<(Kind, Value)>,
-    /// ClusterRoleBindings of the cluster.
-    pub cluster_bindings: Vec<Value>,
+    /// ClusterRoleBindings of the cluster, and RoleBindings of other namespaces, that name an account of this one.
+    pub bindings_elsewhere: Vec<Value>,
 }
 
 impl Found {
@@ -43,15 +43,15 @@ pub fn hindrances(namespace: &str, found: &Found, made: &BTreeSet<Key>) -> Vec<S
             format!("{kind:?} {} has the name of one that the platform makes; rename or delete it", key.name)
         })
     });
-    let accounts = found.cluster_bindings.iter().flat_map(|binding| {
-        let subjects = binding.pointer("/subjects").and_then(Value::as_array).into_iter().flatten();
-        let ours = subjects.filter(|subject| is_account_of(subject, namespace));
-        ours.map(|subject| {
+    let accounts = found.bindings_elsewhere.iter().flat_map(|binding| {
+        accounts_of(namespace, binding).map(|account| {
+            let role = format!("{} {}", text(binding, "/roleRef/kind"), text(binding, "/roleRef/name"));
+            let (place, kind) = match text(binding, "/metadata/namespace") {
+                place if place.is_empty() => ("the whole cluster".to_owned(), "ClusterRoleBinding"),
+                place => (format!("namespace {place}"), "RoleBinding"),
+            };
             format!(
-                "ServiceAccount {} holds ClusterRole {} in the whole cluster (ClusterRoleBinding {}), and every member could use it; \
-                 take it away",
-                text(subject, "/name"),
-                text(binding, "/roleRef/name"),
+                "ServiceAccount {account} holds {role} in {place} ({kind} {}), and every member could use it; take it away",
                 name(binding)
             )
         })
@@ -105,6 +105,12 @@ pub fn address(team: &str, uid: &str) -> String {
     format!("{team}/{uid}")
 }
 
+/// The accounts of the namespace that a binding names.
+pub fn accounts_of<'a>(namespace: &'a str, binding: &'a Value) -> impl Iterator<Item = String> + 'a {
+    let subjects = binding.pointer("/subjects").and_then(Value::as_array).into_iter().flatten();
+    subjects.filter(move |subject| is_account_of(subject, namespace)).map(|subject| text(subject, "/name"))
+}
+
 /// Whether a policy has a rule.
 fn opens(policy: &Value) -> bool {
     ["/spec/ingress", "/spec/egress"]
@@ -138,7 +144,7 @@ mod tests {
     }
 
     fn binding(name: &str, subjects: Value) -> Value {
-        json!({"metadata": {"name": name}, "roleRef": {"name": "edit"}, "subjects": subjects})
+        json!({"metadata": {"name": name}, "roleRef": {"kind": "ClusterRole", "name": "edit"}, "subjects": subjects})
     }
 
     fn account(namespace: &str) -> Value {
@@ -161,7 +167,7 @@ mod tests {
                     binding("far", json!([account("elsewhere"), group("ml-engineers"), group("eve")])),
                 ),
             ],
-            cluster_bindings: Vec::new(),
+            bindings_elsewhere: Vec::new(),
         };
         let kept = kept(&team(), "legacy", &found);
         assert_eq!(kept.len(), 6, "{kept:#?}");
@@ -181,6 +187,8 @@ mod tests {
     #[test]
     fn back_doors_and_clashes_of_names_keep_it_from_being_adopted() {
         let forged = json!({"metadata": {"name": "hidden", "labels": {"app.kubernetes.io/managed-by": "team-isolation"}}});
+        let mut elsewhere = binding("far", json!([account("legacy")]));
+        elsewhere["metadata"]["namespace"] = json!("prod");
         let made = Key {
             kind: Kind::NetworkPolicy,
             namespace: "legacy".to_owned(),
@@ -191,18 +199,18 @@ mod tests {
                 (Kind::RoleBinding, forged),
                 (Kind::NetworkPolicy, json!({"metadata": {"name": "default-deny"}})),
             ],
-            cluster_bindings: vec![
-                binding("root", json!([account("legacy")])),
-                binding("other", json!([account("x")])),
-            ],
+            bindings_elsewhere: vec![binding("root", json!([account("legacy"), account("x")])), elsewhere],
         };
         let said = hindrances("legacy", &found, &[made].into());
-        assert_eq!(said.len(), 3, "{said:#?}");
+        assert_eq!(said.len(), 4, "{said:#?}");
         assert!(said[0].contains("RoleBinding hidden carries the platform's label"));
         assert!(said[1].contains("NetworkPolicy default-deny has the name of one that the platform makes"));
         assert!(said[2].contains(
             "ServiceAccount ci holds ClusterRole edit in the whole cluster (ClusterRoleBinding root)"
         ));
+        assert!(
+            said[3].contains("ServiceAccount ci holds ClusterRole edit in namespace prod (RoleBinding far)")
+        );
     }
 
     #[test]

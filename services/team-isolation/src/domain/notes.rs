@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use mlp_crds::team::{CopiedObject, QuotaStatus};
 
+use super::claims::Obstacle;
 use super::hosts::Refused;
 use super::quantity::Quantity;
 
@@ -18,6 +19,8 @@ pub const COVERS: &str = "QuotaCoversUse";
 pub const NEAR_LIMIT: &str = "QuotaNearLimit";
 /// Whether somebody makes the team's network policies true.
 pub const NETWORK: &str = "NetworkEnforced";
+/// Whether the team has every namespace that its members opened.
+pub const OPENED: &str = "OpenedNamespacesReady";
 /// Names that a message lists, at most.
 const LISTED: usize = 5;
 /// Whether classes and pools that the declaration names exist.
@@ -53,6 +56,23 @@ pub fn hosts(wanted: &[String], refused: &[Refused]) -> Note {
             joined(said)
         },
         matters: !wanted.is_empty(),
+    }
+}
+
+/// About the namespaces that members opened, of which some cannot be had.
+pub fn opened(count: usize, obstructed: &[(String, Obstacle)]) -> Note {
+    let said =
+        obstructed.iter().map(|(_, obstacle)| format!("spec.namespaces, opened by a member: {obstacle}"));
+    Note {
+        kind: OPENED,
+        holds: obstructed.is_empty(),
+        reason: if obstructed.is_empty() { "Opened" } else { "OpenedNamespaceObstructed" },
+        message: if obstructed.is_empty() {
+            format!("{count} opened by members")
+        } else {
+            format!("{}; the rest of the team is as it should be", joined(said))
+        },
+        matters: count > 0,
     }
 }
 
@@ -268,6 +288,15 @@ mod tests {
         assert_eq!(said(false, &Network::By("cilium".to_owned())), (false, "PolicyOff"));
         let many = nodes(9, &["a", "b", "c", "d", "e", "f", "g"]);
         assert!(network(true, &many).message.contains("a, b, c, d, e and 2 more"));
+    }
+
+    #[test]
+    fn an_opened_namespace_that_cannot_be_had_is_said_with_its_owner() {
+        let theirs = Obstacle::OtherTeam { namespace: "ml-new".to_owned(), team: "data".to_owned() };
+        let note = opened(2, &[("ml-new".to_owned(), theirs)]);
+        assert!(!note.holds && note.reason == "OpenedNamespaceObstructed");
+        assert!(note.message.contains("namespace ml-new belongs to team data"), "{}", note.message);
+        assert!(opened(1, &[]).holds && !opened(0, &[]).matters);
     }
 
     #[test]

@@ -110,7 +110,18 @@ pub fn close(team: &Team, name: &str) -> Result<Vec<TeamNamespace>, Vec<Objectio
     Ok(opened(team).filter(|one| one.name != name).cloned().collect())
 }
 
-fn opened(team: &Team) -> impl Iterator<Item = &TeamNamespace> {
+/// The team without namespaces that members opened; nothing where one of `names` is declared.
+pub fn without(team: &Team, names: &[String]) -> Option<Team> {
+    let is_opened = |name: &String| opened(team).any(|one| one.name == *name);
+    names.iter().all(is_opened).then(|| {
+        let mut rest = team.clone();
+        rest.spec.namespaces.retain(|one| !names.contains(&one.name));
+        rest
+    })
+}
+
+/// Entries of `spec.namespaces` that members opened.
+pub fn opened(team: &Team) -> impl Iterator<Item = &TeamNamespace> {
     team.spec.namespaces.iter().filter(|one| one.opened_by.is_some())
 }
 

@@ -14,8 +14,10 @@ use crate::domain::adoption::{self, Found};
 use crate::domain::model::DeclaredTeam;
 use crate::domain::objects::{self, Kind, Object, Surroundings};
 
-/// Objects of one kind that are looked at, at most; with more it is not adopted.
-const MOST: u32 = 1_000;
+/// Objects of one kind that matter, at most; with more it is not adopted.
+const MOST: usize = 1_000;
+/// Objects of one page.
+const PAGE: u32 = 500;
 
 /// What is in the namespace, and what of it keeps the team from adopting it.
 pub(crate) async fn look(
@@ -40,7 +42,15 @@ async fn found_in(client: &Client, namespace: &str) -> Result<Found, CallError> 
     add::<Role>(client, namespace, Kind::Role, objects).await?;
     add::<RoleBinding>(client, namespace, Kind::RoleBinding, objects).await?;
     add::<ServiceAccount>(client, namespace, Kind::ServiceAccount, objects).await?;
-    found.cluster_bindings = all(Api::<ClusterRoleBinding>::all(client.clone()), "the cluster").await?;
+    let names_ours = |binding: &Value| adoption::accounts_of(namespace, binding).next().is_some();
+    let elsewhere = |binding: &Value| {
+        let place = binding.pointer("/metadata/namespace").and_then(Value::as_str);
+        place != Some(namespace) && names_ours(binding)
+    };
+    let everywhere = Api::<ClusterRoleBinding>::all(client.clone());
+    found.bindings_elsewhere = all(everywhere, "the cluster", names_ours).await?;
+    let bindings = Api::<RoleBinding>::all(client.clone());
+    found.bindings_elsewhere.extend(all(bindings, "all namespaces", elsewhere).await?);
     Ok(found)
 }
 
@@ -53,17 +63,30 @@ async fn add<K>(
 where
     K: Kubernetes + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
-    let listed = all(Api::<K>::namespaced(client.clone(), namespace), namespace).await?;
+    let listed = all(Api::<K>::namespaced(client.clone(), namespace), namespace, |_| true).await?;
     objects.extend(listed.into_iter().map(|object| (kind, object)));
     Ok(())
 }
 
-async fn all<K: Kubernetes<DynamicType = ()>>(api: Api<K>, place: &str) -> Result<Vec<Value>, CallError> {
+/// Those objects that matter, page by page.
+async fn all<K: Kubernetes<DynamicType = ()>>(
+    api: Api<K>,
+    place: &str,
+    matters: impl Fn(&Value) -> bool,
+) -> Result<Vec<Value>, CallError> {
     let action = || format!("list the {} of {place}, to adopt it", K::plural(&()));
-    let listed = api.list(&ListParams::default().limit(MOST)).await;
-    let listed = listed.map_err(|source| CallError::of(action(), source))?;
-    if listed.metadata.continue_.is_some_and(|token| !token.is_empty()) {
-        return Err(CallError::Incomplete { action: action(), field: "metadata.continue" });
+    let mut found = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let listed = api.list(&page).await.map_err(|source| CallError::of(action(), source))?;
+        let objects = listed.items.iter().filter_map(|object| serde_json::to_value(object).ok());
+        found.extend(objects.filter(|object| matters(object)));
+        if found.len() > MOST {
+            return Err(CallError::Incomplete { action: action(), field: "metadata.continue" });
+        }
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
     }
-    Ok(listed.items.iter().filter_map(|object| serde_json::to_value(object).ok()).collect())
 }

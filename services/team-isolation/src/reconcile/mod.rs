@@ -43,7 +43,7 @@ use mlp_reconcile::{Next, Reconciler, Recorder, StatusOutbox, Store, finalizer};
 use crate::domain::claims::{Claimant, Existing};
 use crate::domain::model::{DeclaredTeam, Site};
 use crate::domain::outcome::Outcome;
-use crate::domain::{SERVICE, claims, model, notes, objects, plan};
+use crate::domain::{SERVICE, claims, model, notes, objects, opening, plan};
 use crate::error::Error;
 
 pub use accounts::{AccountReconciler, Accounts};
@@ -184,17 +184,25 @@ impl TeamReconciler {
     /// The team without those opened namespaces that it cannot have at the moment: what a member opens must not
     /// keep what is declared from being made true.
     async fn attainable<'a>(&self, team: &'a Team) -> Result<Cow<'a, Team>, Error> {
+        let obstructed = self.obstructed(team).await?;
         let mut attainable = Cow::Borrowed(team);
-        for opened in team.spec.namespaces.iter().filter(|one| one.opened_by.is_some()) {
-            let claimant = Claimant { namespaces: vec![opened.name.clone()], ..observe::claimant(team) };
-            let existing = self.existing(team, &claimant.namespaces).await?;
-            if let Some(obstacle) = self.claimed(&claimant, &existing).first() {
-                let said = format!("spec.namespaces, opened by a member: {obstacle}");
-                self.recorder.warning(team, "OpenedNamespaceObstructed", "Isolate", said).await;
-                attainable.to_mut().spec.namespaces.retain(|one| one.name != opened.name);
-            }
+        if !obstructed.is_empty() {
+            let namespaces = &mut attainable.to_mut().spec.namespaces;
+            namespaces.retain(|one| !obstructed.iter().any(|(name, _)| *name == one.name));
         }
         Ok(attainable)
+    }
+
+    /// Opened namespaces that the team cannot have at the moment, with what is in the way.
+    async fn obstructed(&self, team: &Team) -> Result<Vec<(String, claims::Obstacle)>, Error> {
+        let mut obstructed = Vec::new();
+        for opened in opening::opened(team) {
+            let claimant = Claimant { namespaces: vec![opened.name.clone()], ..observe::claimant(team) };
+            let existing = self.existing(team, &claimant.namespaces).await?;
+            let obstacles = self.claimed(&claimant, &existing).into_iter();
+            obstructed.extend(obstacles.map(|obstacle| (opened.name.clone(), obstacle)));
+        }
+        Ok(obstructed)
     }
 
     /// What others hold of what a team claims, or claimed before.

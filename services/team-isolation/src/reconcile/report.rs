@@ -22,7 +22,7 @@ use crate::domain::objects::quota::{NAME, RECOUNT};
 use crate::domain::objects::{Key, Kind};
 use crate::domain::outcome::{self, Happened, InForce, Outcome, Said};
 use crate::domain::plan::Observed;
-use crate::domain::{SERVICE, model, offboarding};
+use crate::domain::{SERVICE, model, offboarding, opening};
 use crate::error::Error;
 use crate::events::publish;
 
@@ -199,7 +199,9 @@ impl TeamReconciler {
         let quota = in_force.quota.clone().unwrap_or_default();
         let around = self.originals(team);
         let missing = self.missing_references(&declared).await?;
+        let obstructed = self.obstructed(team).await?;
         Ok(vec![
+            notes::opened(opening::opened(team).count(), &obstructed),
             notes::references(&missing),
             notes::hosts(&declared.ingress.hosts, &self.refused_hosts(team)),
             notes::copies(declared.copies.len(), &around.missing(&declared.copies)),

@@ -19,6 +19,8 @@ pub(crate) enum By {
     LimitRange(&'static str),
     /// The API's own validation, with a part of the message.
     Validation(&'static str),
+    /// One of several rules, whichever speaks first.
+    OneOf(&'static [&'static str]),
 }
 
 /// A request that can be sent.
@@ -63,17 +65,52 @@ impl Call {
     }
 }
 
+/// An attack of a row, and what must refuse it.
+#[derive(Clone, Debug)]
+pub(crate) struct Attack {
+    /// The row.
+    pub(crate) id: &'static str,
+    /// Which of the row's attacks it is.
+    pub(crate) what: String,
+    /// The request.
+    pub(crate) call: Call,
+    by: By,
+}
+
+impl Attack {
+    /// Sends it; the problem where it is not refused by what must refuse it.
+    pub(crate) async fn send(&self) -> Result<(), String> {
+        judge(&self.call.send().await, self.by)
+            .map_err(|problem| format!("{} {}: {problem}", self.id, self.what))
+    }
+}
+
 /// The verdicts of a family of rows; all of them are looked at before it fails.
 #[derive(Default)]
 pub(crate) struct Verdicts {
     wrong: Vec<String>,
     rows: std::collections::BTreeSet<&'static str>,
+    /// Where attacks are only listed, and none is sent.
+    listed: Option<Vec<Attack>>,
 }
 
 impl Verdicts {
+    /// Verdicts that nobody looks at: what would be sent is listed.
+    pub(crate) fn listing() -> Self {
+        Self { listed: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The attacks that were listed.
+    pub(crate) fn attacks(self) -> Vec<Attack> {
+        self.listed.unwrap_or_default()
+    }
+
     /// The attack is refused by what must refuse it, and the twin is admitted.
     pub(crate) async fn row(&mut self, id: &'static str, what: &str, attack: Call, by: By, twin: Call) {
         self.refused(id, what, attack, by).await;
+        if self.listed.is_some() {
+            return;
+        }
         let answer = twin.send().await;
         if !answer.is_admitted() {
             self.wrong.push(format!("{id} {what}: the twin was refused: {} {}", answer.code, answer.message));
@@ -83,9 +120,10 @@ impl Verdicts {
     /// The attack is refused by what must refuse it.
     pub(crate) async fn refused(&mut self, id: &'static str, what: &str, attack: Call, by: By) {
         self.rows.insert(id);
-        let answer = attack.send().await;
-        if let Err(problem) = judge(&answer, by) {
-            self.wrong.push(format!("{id} {what}: {problem}"));
+        let attack = Attack { id, what: what.to_owned(), call: attack, by };
+        match &mut self.listed {
+            Some(listed) => listed.push(attack),
+            None => self.wrong.extend(attack.send().await.err()),
         }
     }
 
@@ -149,6 +187,9 @@ fn judge(answer: &Answer, by: By) -> Result<(), String> {
             answer.code == 403 && answer.message.contains("exceeded quota") && answer.message.contains(key)
         }
         By::LimitRange(words) => answer.code == 403 && answer.message.contains(words),
+        By::OneOf(rules) => {
+            answer.code == 403 && rules.iter().any(|rule| answer.message.contains(&format!("{rule}: ")))
+        }
         By::Validation(words) => (400..500).contains(&answer.code) && answer.message.contains(words),
     };
     if fits { Ok(()) } else { Err(format!("refused otherwise than by {by:?}: {said}")) }

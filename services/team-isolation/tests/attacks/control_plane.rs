@@ -43,12 +43,17 @@ async fn starving() {
         schema["spec"].to_string(),
     );
     counts(&mut verdicts).await;
-    jobs(&mut verdicts).await;
     cost(&mut verdicts).await;
-    versions(&mut verdicts).await;
+    single(&mut verdicts).await;
     world::with_service(churn(&mut verdicts)).await;
-    own(&mut verdicts).await;
     verdicts.end(&ROWS);
+}
+
+/// Rows that one request decides.
+pub(crate) async fn single(verdicts: &mut Verdicts) {
+    jobs(verdicts).await;
+    versions(verdicts).await;
+    own(verdicts).await;
 }
 
 async fn counts(verdicts: &mut Verdicts) {

@@ -1,46 +1,20 @@
 //! The service killed after each of its writes, on the way in, on the way out and at the end: whatever is
 //! half-made lets a member do nothing that a whole team would not, and the next start makes it whole.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use http::{Method, Request};
-use kube::Client;
-use kube::client::Body;
 use mlp_crds::Team;
 use mlp_crds::team::OffboardingStep;
-use mlp_harness::wait_until;
+use mlp_harness::{cut_after, wait_until};
 use mlp_reconcile::conditions::{READY, is_true};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
-use crate::attack::Call;
-use crate::objects::{ML, account, binding, config_map, core, of, pod};
+use crate::attack::{Attack, Call};
+use crate::list;
+use crate::objects::{account, binding, config_map, core, of, pod};
 use crate::persona::{Answer, Persona, send};
 use crate::world::{self, End, LIMIT};
 
 /// More writes than any of the ways takes: reaching it means that a way never ends.
 const MOST: usize = 60;
-
-/// A client that lets a number of writes through; what comes after waits for ever, as it would for a process
-/// that is gone, and is told by the token.
-fn cut_after(client: Client, writes: usize) -> (Client, CancellationToken) {
-    let (cut, namespace) = (CancellationToken::new(), client.default_namespace().to_owned());
-    let (left, told) = (AtomicUsize::new(writes), cut.clone());
-    let send = move |request: Request<Body>| {
-        let take = |left: usize| left.checked_sub(1);
-        let goes = request.method() == Method::GET
-            || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
-        let (client, told) = (client.clone(), told.clone());
-        async move {
-            if goes {
-                return client.send(request).await;
-            }
-            told.cancel();
-            std::future::pending().await
-        }
-    };
-    (Client::new(tower::service_fn(send), namespace), cut)
-}
 
 /// Runs the service, changes something, and ends it when it wants to write once more than `writes`, or at
 /// `done`; whether it was cut. The change is made while this service runs: that of another test would do its work.
@@ -72,15 +46,16 @@ async fn finished(team: &str, done: impl Fn(Option<&Team>) -> bool) {
     Box::pin(world::with_service(whole)).await.unwrap();
 }
 
+/// A team like `app`, in one namespace of production.
 fn team(name: &str) -> Value {
-    json!({
-        "apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team", "metadata": {"name": name},
-        "spec": {
-            "quota": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "4", "memory": "8Gi"}, "objects": {"pods": 5}},
-            "limitRange": {"container": {"default": {"cpu": "200m", "memory": "256Mi"}}},
-            "access": {"admin": {"groups": ["half-admins"]}},
-        },
-    })
+    let mut team = world::app();
+    team["metadata"]["name"] = json!(name);
+    let spec = &mut team["spec"];
+    spec["namespaces"] = json!([{"name": format!("{name}-team"), "environment": "prod"}]);
+    spec["ingress"]["hosts"] = json!([format!("{name}.example.com")]);
+    spec["access"] = json!({"admin": {"groups": ["half-admins"]}, "edit": {"groups": ["half-engineers"]},
+        "view": {"groups": ["half-viewers"]}});
+    team
 }
 
 fn is_whole(team: Option<&Team>) -> bool {
@@ -98,64 +73,13 @@ fn is_retained(team: Option<&Team>) -> bool {
     })
 }
 
-/// What a member tries; none of it may ever be admitted.
-fn attacks(namespace: &str) -> Vec<(&'static str, Call)> {
-    let who = Persona::HalfAdmin;
-    let pods = core(namespace, "pods");
-    let policies = of("networking.k8s.io/v1", namespace, "networkpolicies");
-    let bindings = of("rbac.authorization.k8s.io/v1", namespace, "rolebindings");
-    let everybody = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "all"},
-        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}});
-    let mut admin = binding("mine", account(namespace, "default"));
-    admin["roleRef"] =
-        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"});
-    let quota = json!({"spec": {"hard": {"pods": "5000"}}});
-    vec![
-        (
-            "a privileged pod",
-            Call::create(who, &pods, pod("x"))
-                .with("/spec/containers/0/securityContext", json!({"privileged": true})),
-        ),
-        (
-            "a pod on the host's network",
-            Call::create(who, &pods, pod("x")).with("/spec/hostNetwork", json!(true)),
-        ),
-        (
-            "a pod with the host's files",
-            Call::create(who, &pods, pod("x"))
-                .with("/spec/volumes", json!([{"name": "host", "hostPath": {"path": "/"}}])),
-        ),
-        ("more quota", Call::patch(who, &format!("{}/team-quota", core(namespace, "resourcequotas")), quota)),
-        ("no default deny", Call::plain(who, "DELETE", &format!("{policies}/default-deny"))),
-        ("a policy for everybody", Call::create(who, &policies, everybody)),
-        ("cluster-admin", Call::create(who, &bindings, admin)),
-        (
-            "another team's label",
-            Call::patch(
-                who,
-                &format!("/api/v1/namespaces/{namespace}"),
-                json!({"metadata": {"labels": {"mlplatform.dev/team": "ml"}}}),
-            ),
-        ),
-        (
-            "no label at all",
-            Call::patch(
-                who,
-                &format!("/api/v1/namespaces/{namespace}"),
-                json!({"metadata": {"labels": {"mlplatform.dev/team": null}}}),
-            ),
-        ),
-        ("a pod of another team", Call::create(who, &core(ML, "pods"), pod("x"))),
-        ("another team's secrets", Call::plain(who, "GET", &core(ML, "secrets"))),
-    ]
-}
-
-/// Fails where an attack is admitted, or a good pod before quota, limits and policy are there. Says whether a
-/// good pod was.
-async fn check(namespace: &str, when: &str) -> bool {
-    for (what, attack) in attacks(namespace) {
-        assert!(!attack.send().await.is_admitted(), "{when}: {what} was admitted");
-    }
+/// Fails where an attack is admitted, in the team that is half-made or in those that are whole, or a good pod
+/// before quota, limits and policy are there. Says whether a good pod was.
+async fn check(attacks: &[Attack], namespace: &str, when: &str) -> bool {
+    let through = list::none_gets_through(attacks, namespace).await;
+    assert!(through.is_empty(), "{when}: admitted:\n{}", through.join("\n"));
+    let wrong = list::hold(attacks).await;
+    assert!(wrong.is_empty(), "{when}: other verdicts than ever:\n{}", wrong.join("\n"));
     let works = may_work(namespace).await;
     if works {
         let get = |path: String| async move { send(Persona::Root, "GET", &path, None).await };
@@ -185,19 +109,20 @@ async fn change(team: &str, method: &str, body: Option<&Value>) -> Answer {
 #[tokio::test]
 async fn killed_after_each_write_nothing_half_made_is_open() {
     world::ready().await;
-    Box::pin(on_the_way_in()).await;
-    Box::pin(on_the_way_out()).await;
-    Box::pin(at_the_end()).await;
+    let attacks = list::attacks().await;
+    Box::pin(on_the_way_in(&attacks)).await;
+    Box::pin(on_the_way_out(&attacks)).await;
+    Box::pin(at_the_end(&attacks)).await;
 }
 
-async fn on_the_way_in() {
+async fn on_the_way_in(attacks: &[Attack]) {
     let mut worked = 0;
     for writes in 0..MOST {
         let name = format!("half-in-{writes}");
         let declare = async { world::apply(&world::client().await, &team(&name)).await };
         let was_cut = killed_after(writes, &name, declare, is_whole).await;
         worked += usize::from(
-            check(&format!("{name}-team"), &format!("way in, killed after {writes} writes")).await,
+            check(attacks, &format!("{name}-team"), &format!("way in, killed after {writes} writes")).await,
         );
         finished(&name, is_whole).await;
         assert!(may_work(&format!("{name}-team")).await, "whole after {writes} writes and a new start");
@@ -238,7 +163,7 @@ async fn inhabit(namespace: &str) {
     }
 }
 
-async fn on_the_way_out() {
+async fn on_the_way_out(attacks: &[Attack]) {
     let suspend = json!({"spec": {"offboarding": {"phase": "Suspended", "retentionHours": 1}}});
     let mut worked = 0;
     for writes in 0..MOST {
@@ -249,7 +174,7 @@ async fn on_the_way_out() {
         let begin = async { assert!(change(&name, "PATCH", Some(&suspend)).await.is_admitted()) };
         let was_cut = killed_after(writes, &name, begin, is_retained).await;
         let when = format!("way out, killed after {writes} writes");
-        worked += usize::from(check(&namespace, &when).await);
+        worked += usize::from(check(attacks, &namespace, &when).await);
         let deployment =
             send(Persona::Root, "GET", &format!("{}/web", of("apps/v1", &namespace, "deployments")), None)
                 .await;
@@ -274,14 +199,14 @@ async fn on_the_way_out() {
     panic!("the way out has no end");
 }
 
-async fn at_the_end() {
+async fn at_the_end(attacks: &[Attack]) {
     for writes in 0..MOST {
         let name = format!("half-end-{writes}");
         let namespace = format!("{name}-team");
         world::with_service(world::isolated(&[team(&name)])).await;
         let begin = async { assert!(change(&name, "DELETE", None).await.is_admitted()) };
         let was_cut = killed_after(writes, &name, begin, |team| team.is_none()).await;
-        check(&namespace, &format!("end, killed after {writes} writes")).await;
+        check(attacks, &namespace, &format!("end, killed after {writes} writes")).await;
         finished(&name, |team| team.is_none()).await;
         let left = send(Persona::Root, "GET", &format!("/api/v1/namespaces/{namespace}"), None).await;
         let deleted = left.body["metadata"]["deletionTimestamp"].is_string();

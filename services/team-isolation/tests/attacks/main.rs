@@ -18,6 +18,7 @@ mod control_plane;
 mod going;
 mod host;
 mod kills;
+mod list;
 mod mtb;
 mod network;
 mod objects;

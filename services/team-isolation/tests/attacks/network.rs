@@ -16,12 +16,17 @@ const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/app-prod/networkpo
 async fn networks() {
     world::ready().await;
     let mut verdicts = Verdicts::default();
-    policies(&mut verdicts).await;
-    services(&mut verdicts).await;
-    routes(&mut verdicts).await;
+    single(&mut verdicts).await;
     verdicts.elsewhere("N5", "names of other teams' services in DNS: a CoreDNS policy; not proven here");
     verdicts.by_traffic("N6");
     verdicts.end(&ROWS);
+}
+
+/// Rows that one request decides.
+pub(crate) async fn single(verdicts: &mut Verdicts) {
+    policies(verdicts).await;
+    services(verdicts).await;
+    routes(verdicts).await;
 }
 
 async fn policies(verdicts: &mut Verdicts) {

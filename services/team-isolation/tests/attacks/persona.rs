@@ -1,13 +1,17 @@
 //! Who sends a request.
 
+use std::collections::HashMap;
+
 use http::Request;
 use kube::Client;
 use kube::config::KubeConfigOptions;
 use mlp_harness::ControlPlane;
 use serde_json::Value;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::Mutex;
 
 /// Somebody with an identity at the API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Persona {
     /// Admin of team `app`, which has no GPU.
     AppAdmin,
@@ -23,6 +27,10 @@ pub(crate) enum Persona {
     TinyAdmin,
     /// Admin of the teams that come and go while the service is killed.
     HalfAdmin,
+    /// Engineer of those teams.
+    HalfEdit,
+    /// Reader of those teams.
+    HalfView,
     /// Somebody who declares teams and may read no Secret.
     TeamWriter,
     /// Somebody who may change every object of the cluster, and is not the platform.
@@ -46,13 +54,33 @@ impl Persona {
             Self::MlAdmin => ("mia", member("ml-admins")),
             Self::TinyAdmin => ("tim", member("tiny-admins")),
             Self::HalfAdmin => ("hal", member("half-admins")),
+            Self::HalfEdit => ("hat", member("half-engineers")),
+            Self::HalfView => ("hav", member("half-viewers")),
             Self::TeamWriter => ("tea", member("team-writers")),
             Self::Operator => ("ops", member("operators")),
             Self::Root => return None,
         })
     }
 
+    /// Whoever has in a team that comes and goes the part that this one has in team `app`.
+    pub(crate) const fn of_half(self) -> Self {
+        match self {
+            Self::AppAdmin => Self::HalfAdmin,
+            Self::AppEdit | Self::AppAccount => Self::HalfEdit,
+            Self::AppView => Self::HalfView,
+            other => other,
+        }
+    }
+
+    /// One connection for each runtime: it ends with its runtime.
     async fn client(self, plane: &ControlPlane) -> Client {
+        static CLIENTS: Mutex<Option<HashMap<(Id, Persona), Client>>> = Mutex::const_new(None);
+        let mut clients = CLIENTS.lock().await;
+        let clients = clients.get_or_insert_default();
+        let key = (Handle::current().id(), self);
+        if let Some(client) = clients.get(&key) {
+            return client.clone();
+        }
         let options = KubeConfigOptions::default();
         let kubeconfig = kube::config::Kubeconfig::read_from(plane.kubeconfig()).unwrap();
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
@@ -60,7 +88,9 @@ impl Persona {
             config.auth_info.impersonate = Some(user.to_owned());
             config.auth_info.impersonate_groups = Some(groups.into_iter().map(str::to_owned).collect());
         }
-        Client::try_from(config).unwrap()
+        let client = Client::try_from(config).unwrap();
+        clients.insert(key, client.clone());
+        client
     }
 }
 

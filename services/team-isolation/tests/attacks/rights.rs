@@ -18,16 +18,21 @@ const RBAC: &str = "rbac.authorization.k8s.io/v1";
 async fn rights() {
     world::ready().await;
     let mut verdicts = Verdicts::default();
-    granting(&mut verdicts).await;
-    cluster(&mut verdicts).await;
-    identities(&mut verdicts).await;
-    namespaces(&mut verdicts).await;
-    managed(&mut verdicts).await;
-    others(&mut verdicts).await;
+    single(&mut verdicts).await;
     world::with_service(deputies(&mut verdicts)).await;
     let wrong = going::names_are_kept("former").await;
     verdicts.note("R17", "the names of a team that has gone", wrong.is_empty(), wrong);
     verdicts.end(&ROWS);
+}
+
+/// Rows that one request decides.
+pub(crate) async fn single(verdicts: &mut Verdicts) {
+    granting(verdicts).await;
+    cluster(verdicts).await;
+    identities(verdicts).await;
+    namespaces(verdicts).await;
+    managed(verdicts).await;
+    others(verdicts).await;
 }
 
 async fn granting(verdicts: &mut Verdicts) {

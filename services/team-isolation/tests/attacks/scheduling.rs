@@ -32,11 +32,17 @@ fn affinity(terms: Vec<Value>) -> Value {
 async fn scheduling() {
     world::ready().await;
     let mut verdicts = Verdicts::default();
-    nodes(&mut verdicts).await;
-    devices(&mut verdicts).await;
-    order(&mut verdicts).await;
-    workloads(&mut verdicts).await;
+    single(&mut verdicts).await;
+    high_pods(&mut verdicts).await;
     verdicts.end(&ROWS);
+}
+
+/// Rows that one request decides.
+pub(crate) async fn single(verdicts: &mut Verdicts) {
+    nodes(verdicts).await;
+    devices(verdicts).await;
+    order(verdicts).await;
+    workloads(verdicts).await;
 }
 
 async fn nodes(verdicts: &mut Verdicts) {
@@ -330,7 +336,10 @@ async fn order(verdicts: &mut Verdicts) {
     verdicts
         .row("S16", "an hour to end", grace(3600), By::Policy("mlp-pods", "grace-period"), grace(600))
         .await;
-    // Five pods of the high class over the team's two namespaces: three of them here.
+}
+
+/// Five pods of the high class over the team's two namespaces: three of them here.
+async fn high_pods(verdicts: &mut Verdicts) {
     let mut admitted = 0;
     let mut refused = String::new();
     for number in 0..4 {

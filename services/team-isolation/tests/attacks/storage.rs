@@ -13,6 +13,12 @@ pub(crate) const ROWS: [&str; 7] = ["V1", "V2", "V3", "V4", "V5", "V6", "V7"];
 async fn storage() {
     world::ready().await;
     let mut verdicts = Verdicts::default();
+    single(&mut verdicts).await;
+    verdicts.end(&ROWS);
+}
+
+/// Rows that one request decides: all of them.
+pub(crate) async fn single(verdicts: &mut Verdicts) {
     let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/"}}});
     verdicts
@@ -118,5 +124,4 @@ async fn storage() {
     let shared = with("/spec/storageClassName", json!("shared-nfs"))
         .with("/spec/accessModes", json!(["ReadWriteMany"]));
     verdicts.row("V7", "an export that others have too", shared, rule("storage-class"), twin()).await;
-    verdicts.end(&ROWS);
 }
