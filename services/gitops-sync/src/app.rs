@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeApplications};
 use crate::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
+use crate::render::Renderers;
 use crate::store::Repositories;
 
 /// How long closing the connection to the broker may take.
@@ -41,6 +42,9 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     let repositories = Repositories::new(config.repositories());
     let repositories =
         repositories.map_err(|error| format!("--cache-dir {}: {error}", config.cache_dir.display()))?;
+    let renderers = config.renderers().and_then(Renderers::new);
+    let renderers =
+        renderers.map_err(|error| format!("--cache-dir {}: {error}", config.cache_dir.display()))?;
     let (client, writes) = WriteCounter::wrap(host.kube());
 
     let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
@@ -52,8 +56,9 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     });
 
-    let repositories = Arc::new(repositories);
-    let leader = Leader { config, host: host.clone(), bus: bus.clone(), client, writes, repositories };
+    let (repositories, renderers) = (Arc::new(repositories), Arc::new(renderers));
+    let leader =
+        Leader { config, host: host.clone(), bus: bus.clone(), client, writes, repositories, renderers };
     let elector = host.elector(SERVICE);
     host.spawn("leader", elector.run(host.shutdown(), move |leadership| leader.clone().lead(leadership)));
 
@@ -71,13 +76,14 @@ struct Leader {
     client: kube::Client,
     writes: WriteCounter,
     repositories: Arc<Repositories>,
+    renderers: Arc<Renderers>,
 }
 
 impl Leader {
     /// Reconciles, watches what was applied and wakes Applications on others' facts, until leadership
     /// ends.
     async fn lead(self, leadership: Leadership) -> Result<(), BoxError> {
-        let Self { config, host, bus, client, writes, repositories } = self;
+        let Self { config, host, bus, client, writes, repositories, renderers } = self;
         let topology = topology(&config)?;
         let all = Api::<Application>::all(client.clone());
         let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes));
@@ -91,6 +97,7 @@ impl Leader {
             applications: applications.clone(),
             caches,
             repositories,
+            renderers,
             limits: config.repositories().limits,
             watches: asks,
             relay: Relay::new(bus.publisher()),

@@ -8,7 +8,7 @@ use mlp_host::HostArgs;
 use mlp_host::config::duration;
 
 use crate::domain::manifest::Limits;
-use crate::store;
+use crate::{render, store};
 
 /// Makes the cluster agree with git, as Argo CD's Applications say, and keeps it so.
 #[derive(Clone, Debug, clap::Parser)]
@@ -38,9 +38,37 @@ pub struct Config {
     /// Bytes that all mirrors may take together
     #[arg(long, env = "MLP_CACHE_BYTES", value_name = "BYTES", default_value = "201326592")]
     pub cache_bytes: u64,
+    /// The program that builds kustomizations
+    #[arg(long, env = "MLP_KUSTOMIZE", value_name = "FILE", default_value = "/usr/local/bin/kustomize")]
+    pub kustomize: PathBuf,
+    /// The program that makes manifests of charts
+    #[arg(long, env = "MLP_HELM", value_name = "FILE", default_value = "/usr/local/bin/helm")]
+    pub helm: PathBuf,
+    /// Longest time that one of them may take for one source
+    #[arg(long, env = "MLP_RENDER_DEADLINE", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub render_deadline: Duration,
+    /// Bytes of manifests that they made and that are kept, so that the same source is not rendered again
+    #[arg(long, env = "MLP_RENDER_CACHE_BYTES", value_name = "BYTES", default_value = "16777216")]
+    pub render_cache_bytes: usize,
 }
 
 impl Config {
+    /// How manifests are made by other tools.
+    ///
+    /// # Errors
+    /// This program's own file is not known: it is what confines a tool.
+    pub fn renderers(&self) -> std::io::Result<render::Options> {
+        Ok(render::Options {
+            kustomize: self.kustomize.clone(),
+            helm: self.helm.clone(),
+            confiner: std::env::current_exe()?,
+            folder: self.cache_dir.join("trees"),
+            deadline: self.render_deadline,
+            limits: render::sandbox::Limits::default(),
+            cache_bytes: self.render_cache_bytes,
+        })
+    }
+
     /// How repositories are kept.
     pub fn repositories(&self) -> store::Options {
         store::Options {

@@ -24,7 +24,15 @@ pub enum Error {
 
 impl Error {
     /// Classifies a failed call to the API server.
-    pub fn call(action: impl Into<String>, source: kube::Error) -> Self {
+    pub fn call(action: impl Into<String>, mut source: kube::Error) -> Self {
+        // A field of the wrong type in an apply is the object's fault, whatever the server takes it for
+        // (`failed to create typed patch object`): it does not pass by itself.
+        if let kube::Error::Api(status) = &mut source
+            && status.code == 500
+            && status.message.contains("typed patch object")
+        {
+            status.code = 422;
+        }
         Self::Kubernetes(mlp_reconcile::Error::of(action, source))
     }
 }

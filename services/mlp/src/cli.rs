@@ -55,6 +55,9 @@ pub(crate) enum Command {
     Events(Events),
     /// Show what a team has and may do, and why something was refused.
     Team(Team),
+    /// Say how healthy an object is, as gitops-sync would.
+    #[command(subcommand)]
+    Health(Health),
     /// Rebuild one service and restart its process.
     Restart(Restart),
     /// Print one trace as a tree.
@@ -74,6 +77,30 @@ pub(crate) enum Command {
     NetworkAgent(NetworkAgent),
     /// Print a completion script for a shell.
     Completion(Completion),
+}
+
+/// Verbs of `cargo mlp health`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Health {
+    /// Read an object from a file and print its status and message.
+    Assess(Assess),
+}
+
+/// Flags of `cargo mlp health assess`.
+#[derive(Debug, Args)]
+pub(crate) struct Assess {
+    /// The live object, YAML or JSON; `-` reads it from stdin.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// A health script as Argo CD has them, in place of the built-in rule.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lua: Option<PathBuf>,
+    /// The script may use `string` and `math` too, as with Argo CD's useOpenLibs.
+    #[arg(long, requires = "lua")]
+    pub(crate) open_libs: bool,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
 /// Which cluster carries the platform.

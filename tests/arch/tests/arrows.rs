@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mlp_arch::{SERVICES, code, dependencies, names, sources};
 
 const CONTRACTS: [&str; 3] = ["mlp-model", "mlp-proto", "mlp-crds"];
-const LIBRARIES: [&str; 4] = ["mlp-aws", "mlp-bus", "mlp-reconcile", "mlp-host"];
+const LIBRARIES: [&str; 5] = ["mlp-health", "mlp-aws", "mlp-bus", "mlp-reconcile", "mlp-host"];
 const TESTS: [&str; 4] = ["mlp-harness", "mlp-arch", "mlp-flows", "mlp-bench"];
 
 /// What a crate may use of ours; nothing else.
@@ -17,7 +17,7 @@ fn allowed(member: &str) -> Vec<&'static str> {
         "mlp-model" | "mlp-proto" => vec![],
         "mlp-crds" | "mlp-tilt" => vec!["mlp-model"],
         _ if LIBRARIES.contains(&member) => CONTRACTS.to_vec(),
-        "mlp" => [&CONTRACTS[..], &["mlp-bus", "mlp-host", "mlp-tilt"]].concat(),
+        "mlp" => [&CONTRACTS[..], &["mlp-health", "mlp-bus", "mlp-host", "mlp-tilt"]].concat(),
         "mlp-harness" => vec!["mlp-model", "mlp-crds", "mlp-tilt"],
         _ if TESTS.contains(&member) => {
             [&CONTRACTS[..], &LIBRARIES, &["mlp-harness", "mlp-tilt", "mlp-arch"]].concat()
@@ -92,10 +92,12 @@ fn every_library_has_two_users() {
 }
 
 /// Crates that only some members may name.
-const KEPT: [(&str, &[&str]); 4] = [
+const KEPT: [(&str, &[&str]); 6] = [
     ("async-nats", &["mlp-bus", "mlp-harness"]),
     ("aws-", &["mlp-aws", "mlp-provisioner", "mlp-team-isolation"]),
     ("gix", &["mlp-gitops-sync"]),
+    ("landlock", &["mlp-gitops-sync"]),
+    ("mlua", &["mlp-health"]),
     ("sqlx", &["mlp-cost-attribution"]),
 ];
 

@@ -65,19 +65,37 @@ pub fn is_manifest(path: &str) -> bool {
 /// [`ManifestError`] for text that is no YAML, a document that is no object, a list that holds no
 /// objects, a missing apiVersion, kind or name, and annotations that ask for what is not supported.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, ManifestError> {
+    let mut found = Vec::new();
+    for document in documents(file, text)? {
+        let line = document.referenced.line();
+        unroll(file, line, normalise(document.value), &mut found)?;
+    }
+    Ok(found)
+}
+
+/// The one document of a file that is no manifest, such as a kustomization; null where it is empty.
+///
+/// # Errors
+/// [`ManifestError`] for text that is no YAML, and for a second document.
+pub fn document(file: &str, text: &str) -> Result<Value, ManifestError> {
+    let mut all = documents(file, text)?.into_iter();
+    let first = all.next().map_or(Value::Null, |document| normalise(document.value));
+    match all.next() {
+        Some(second) => {
+            let (file, line) = (file.to_owned(), second.referenced.line());
+            Err(ManifestError { file, line, message: "holds a second document; keep one".into() })
+        }
+        None => Ok(first),
+    }
+}
+
+fn documents(file: &str, text: &str) -> Result<Vec<Spanned<Value>>, ManifestError> {
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
         strict_booleans: false,
         with_snippet: false,
     };
-    let documents: Vec<Spanned<Value>> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| syntax_error(file, &error))?;
-    let mut found = Vec::new();
-    for document in documents {
-        let line = document.referenced.line();
-        unroll(file, line, normalise(document.value), &mut found)?;
-    }
-    Ok(found)
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| syntax_error(file, &error))
 }
 
 /// All files of an Application, with the bounds and the rule that no object appears twice.
@@ -102,7 +120,11 @@ pub fn parse_all(files: &[(String, String)], limits: Limits) -> Result<Vec<Manif
 /// [`ManifestError`] at the second of the two, naming the first.
 pub fn refuse_repeats(manifests: &[Manifest]) -> Result<(), ManifestError> {
     let mut seen = std::collections::HashMap::new();
-    for manifest in manifests {
+    let is_generated = |manifest: &&Manifest| {
+        let beginning = manifest.object.pointer("/metadata/generateName").and_then(Value::as_str);
+        beginning == Some(manifest.id.name.as_str())
+    };
+    for manifest in manifests.iter().filter(|manifest| !is_generated(manifest)) {
         let id = &manifest.id;
         let key = (&id.group, &id.kind, &id.namespace, &id.name);
         if let Some((file, line)) = seen.insert(key, (&manifest.file, manifest.line)) {
@@ -142,14 +164,20 @@ fn unroll(file: &str, line: u64, value: Value, found: &mut Vec<Manifest>) -> Res
             return Err(refuse(format!("`{field}` is missing or no text; every object needs it")));
         }
     }
-    let object = Value::Object(object);
-    if object.pointer("/metadata/generateName").is_some() && object.pointer("/metadata/name").is_none() {
-        return Err(refuse("`metadata.generateName` is not supported; write `metadata.name`".into()));
+    let mut object = Value::Object(object);
+    let options = ObjectOptions::read(&object).map_err(|error| refuse(error.to_string()))?;
+    let beginning = object.pointer("/metadata/generateName").and_then(Value::as_str).map(str::to_owned);
+    if let Some(beginning) = beginning.filter(|_| object.pointer("/metadata/name").is_none()) {
+        if options.hook.is_none() {
+            let message = "`metadata.generateName` is for hooks; write `metadata.name`: the same object has the same name";
+            return Err(refuse(message.into()));
+        }
+        // The rest of the name is the sync's (`hook::generated_name`).
+        object["metadata"]["name"] = Value::String(beginning);
     }
     let Some(id) = ObjectId::of(&object).filter(|id| !id.name.is_empty()) else {
         return Err(refuse("`metadata.name` is missing or no text; every object needs it".into()));
     };
-    let options = ObjectOptions::read(&object).map_err(|error| refuse(error.to_string()))?;
     found.push(Manifest { id, file: file.to_owned(), line, options, object });
     Ok(())
 }

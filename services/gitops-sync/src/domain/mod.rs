@@ -1,25 +1,32 @@
 //! What is wanted, what is so, and what follows: pure.
 //!
-//! In reading order: [`request`] (the spec, validated), [`project`] (what it may do), [`manifest`]
-//! (files of git, read), [`identity`] (names and tracking), [`order`] (waves), [`compare`] (in sync or
-//! not), [`health`], [`picture`] (all of it together), [`operation`] (whether to sync), [`status`] (what
+//! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
+//! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
+//! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`compare`] (in sync or
+//! not), [`picture`] (all of it together), [`window`] and [`operation`] (whether to sync), [`status`] (what
 //! Argo CD would write), [`statement`] (facts).
 
 pub mod compare;
+pub mod credential;
 pub mod duration;
 pub mod glob;
-pub mod health;
+pub mod helm;
+pub mod hook;
 pub mod identity;
 pub mod ignore;
+pub mod kustomize;
 pub mod manifest;
 pub mod object_options;
 pub mod operation;
 pub mod order;
 pub mod picture;
+pub mod place;
 pub mod project;
 pub mod request;
 pub mod statement;
 pub mod status;
+pub mod tool;
+pub mod window;
 
 /// The service's name: its field manager, ServiceAccount and Lease.
 pub const SERVICE: &str = "gitops-sync";

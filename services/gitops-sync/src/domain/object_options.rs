@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
+use super::hook::{HELM_WEIGHT, Hook};
+
 /// Comma list of options of one object.
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 /// Wave of one object.
 const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
-/// Annotations that make an object a hook, or change how it is compared: not supported yet, so
-/// refused. Applied as ordinary objects they would do something else than they say.
-const REFUSED: [&str; 3] = ["argocd.argoproj.io/hook", "helm.sh/hook", "argocd.argoproj.io/compare-options"];
+/// Helm's word for an object that stays: often one that holds data.
+const HELM_KEEP: &str = "helm.sh/resource-policy";
+/// Annotations that change how an object is compared: not supported yet, so refused.
+const REFUSED: [&str; 1] = ["argocd.argoproj.io/compare-options"];
 
 /// Options of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +22,13 @@ pub struct ObjectOptions {
     pub prune: bool,
     /// Whether the object is deleted with its Application.
     pub delete: bool,
+    /// When it runs, where it is a hook.
+    pub hook: Option<Hook>,
 }
 
 impl Default for ObjectOptions {
     fn default() -> Self {
-        Self { wave: 0, prune: true, delete: true }
+        Self { wave: 0, prune: true, delete: true, hook: None }
     }
 }
 
@@ -36,6 +41,9 @@ pub enum OptionError {
     /// The wave is no whole number.
     #[error("annotation `{SYNC_WAVE}` is `{0}`; write a whole number in quotes")]
     Wave(String),
+    /// A word of a hook's annotation is none that we know.
+    #[error("annotation `{0}` has `{1}`, which is not supported; remove it")]
+    Hook(&'static str, String),
     /// One option of `sync-options` is one that we do not act on.
     #[error("annotation `{SYNC_OPTIONS}` has `{0}`, which is not supported; remove it")]
     Option(String),
@@ -53,8 +61,13 @@ impl ObjectOptions {
             return Err(OptionError::Annotation(key));
         }
         let mut options = Self::default();
-        if let Some(text) = annotation(SYNC_WAVE) {
+        options.hook = Hook::read(annotation).map_err(|(key, word)| OptionError::Hook(key, word))?;
+        let weight = annotation(HELM_WEIGHT).filter(|_| options.hook.is_some());
+        if let Some(text) = annotation(SYNC_WAVE).or(weight) {
             options.wave = text.trim().parse().map_err(|_| OptionError::Wave(text.to_owned()))?;
+        }
+        if annotation(HELM_KEEP).is_some_and(|text| text.trim() == "keep") {
+            (options.prune, options.delete) = (false, false);
         }
         for option in annotation(SYNC_OPTIONS).unwrap_or_default().split(',').map(str::trim) {
             match option {
@@ -95,9 +108,20 @@ mod tests {
         );
         assert_eq!(with(SYNC_WAVE, "first"), Err(OptionError::Wave("first".into())));
         assert_eq!(with(SYNC_OPTIONS, "Replace=true"), Err(OptionError::Option("Replace=true".into())));
+        assert_eq!(with(HELM_KEEP, "keep").map(|o| (o.prune, o.delete)), Ok((false, false)));
+        assert!(with("argocd.argoproj.io/hook", "PreSync").unwrap().hook.is_some());
         assert_eq!(
-            with("argocd.argoproj.io/hook", "PreSync"),
-            Err(OptionError::Annotation("argocd.argoproj.io/hook"))
+            with("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
+            Err(OptionError::Annotation("argocd.argoproj.io/compare-options"))
         );
+    }
+
+    #[test]
+    fn a_helm_hook_has_its_wave_by_its_weight() {
+        let read = |annotations: Value| {
+            ObjectOptions::read(&json!({"metadata": {"annotations": annotations}})).unwrap()
+        };
+        assert_eq!(read(json!({"helm.sh/hook": "pre-install", "helm.sh/hook-weight": "-5"})).wave, -5);
+        assert_eq!(read(json!({"helm.sh/hook-weight": "-5"})).wave, 0);
     }
 }

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use mlp_crds::argocd::{
     ApplicationStatus, Operation, OperationInitiator, OperationState, Source, SyncOperation,
 };
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::picture::{Picture, SyncWord};
 use super::request::{Request, RetryRule};
+use super::window::{Closed, Windows};
 
 /// The word for an operation under way.
 pub const RUNNING: &str = "Running";
@@ -29,6 +30,8 @@ const HEAL_FIRST: Duration = Duration::from_secs(2);
 const HEAL_LONGEST: Duration = Duration::from_secs(300);
 /// After as long without a self-heal the count begins anew.
 const HEAL_REST: Duration = Duration::from_secs(600);
+/// Entry of an operation's `info` that holds the digest of what it was begun for: a field that Argo CD has too.
+const CONTENT: &str = "mlplatform.dev/content";
 /// Argo CD's field that counts self-heals.
 const HEAL_COUNT: &str = "autoHealAttemptsCount";
 
@@ -43,6 +46,8 @@ pub enum Step {
     Wait(Timestamp),
     /// Refuse what a person asked for.
     Refuse(OperationState),
+    /// Nothing while a window is closed; the operation says why, where there is one.
+    Closed(Option<OperationState>, Closed),
     /// Start or resume; the state is written before anything is applied.
     Run(OperationState),
 }
@@ -58,12 +63,35 @@ pub struct Situation<'a> {
     pub asked: Option<&'a Operation>,
     /// What was found.
     pub picture: &'a Picture,
+    /// What the project's windows say.
+    pub windows: &'a Windows,
     /// Now.
     pub now: Timestamp,
 }
 
 /// Decides.
 pub fn next(situation: Situation<'_>) -> Step {
+    let mut state = match regardless(situation) {
+        Step::Run(state) => state,
+        other => return other,
+    };
+    let running = situation.status.operation_state.as_ref().filter(|last| last.phase == RUNNING);
+    let goes_on =
+        running.is_some_and(|last| last.started_at == state.started_at && last.operation == state.operation);
+    let closed = if is_automated(&state) { &situation.windows.automated } else { &situation.windows.manual };
+    let Some(closed) = closed.clone().filter(|_| !(goes_on && situation.windows.overrun)) else {
+        return Step::Run(state);
+    };
+    // One that nobody asked for and that has not begun does not begin.
+    if is_automated(&state) && !goes_on {
+        return Step::Closed(running.cloned(), closed);
+    }
+    state.message = Some(format!("waiting: {}", closed.why));
+    Step::Closed(Some(state), closed)
+}
+
+/// What is to be done, whatever the windows say.
+fn regardless(situation: Situation<'_>) -> Step {
     let last = situation.status.operation_state.as_ref();
     if let Some(running) = last.filter(|state| state.phase == RUNNING) {
         return resume(situation, running);
@@ -78,8 +106,14 @@ fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
     let sync = running.operation.sync.clone().unwrap_or_default();
     let by_robot = running.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
     let revision = running.sync_result.as_ref().map(|result| result.revision.as_str()).unwrap_or_default();
-    if by_robot && revision != situation.picture.revision {
-        // A newer revision replaces the operation: waiting for an old one would hold the fix back.
+    let wanted = content(&running.operation);
+    let is_another = match wanted {
+        // A commit that changes nothing of this Application ends nothing, a hook that runs least of all.
+        Some(wanted) => wanted != situation.picture.content,
+        None => revision != situation.picture.revision,
+    };
+    if by_robot && is_another {
+        // Another content replaces the operation: waiting for an old one would hold the fix back.
         return Step::Run(begin(situation, automated_operation(situation, 0)));
     }
     let mut state = running.clone();
@@ -90,6 +124,10 @@ fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
             return Step::Wait(due);
         }
         state.finished_at = None;
+        // What hooks came to in the attempt before is no result of this one.
+        if let Some(result) = &mut state.sync_result {
+            result.resources.clear();
+        }
     }
     state.operation.sync = Some(sync);
     Step::Run(state)
@@ -194,8 +232,16 @@ fn automated_operation(situation: Situation<'_>, heal: u32) -> Operation {
     if heal > 0 {
         sync.rest.insert(HEAL_COUNT.into(), json!(heal));
     }
+    let mut rest = Map::new();
+    rest.insert("info".into(), json!([{"name": CONTENT, "value": situation.picture.content}]));
     let by = OperationInitiator { automated: true, ..OperationInitiator::default() };
-    Operation { initiated_by: Some(by), sync: Some(sync), ..Operation::default() }
+    Operation { initiated_by: Some(by), sync: Some(sync), rest, ..Operation::default() }
+}
+
+/// The digest of what an automated operation was begun for.
+fn content(operation: &Operation) -> Option<&str> {
+    let info = operation.rest.get("info")?.as_array()?;
+    info.iter().find(|entry| entry.get("name").is_some_and(|name| name == CONTENT))?.get("value")?.as_str()
 }
 
 fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
@@ -218,8 +264,35 @@ fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
 pub fn pinned<'a>(status: &'a ApplicationStatus, asked: Option<&'a Operation>) -> Option<&'a str> {
     let by_hand = |operation: &Operation| !operation.initiated_by.as_ref().is_some_and(|by| by.automated);
     let running = status.operation_state.as_ref().filter(|state| state.phase == RUNNING);
-    let operation = running.map(|state| &state.operation).or(asked).filter(|operation| by_hand(operation))?;
+    // One that runs goes on with what it began with, wherever the branch is by now.
+    if let Some(state) = running.filter(|state| by_hand(&state.operation)) {
+        let begun = state.sync_result.as_ref().map(|result| result.revision.as_str());
+        return begun.filter(|revision| !revision.is_empty());
+    }
+    let operation = asked.filter(|_| running.is_none()).filter(|operation| by_hand(operation))?;
     operation.sync.as_ref()?.revision.as_deref().filter(|revision| !revision.is_empty())
+}
+
+/// Whether hooks run: not where the operation only undoes what was changed beside git, nor with the strategy
+/// `apply`.
+pub fn runs_hooks(state: &OperationState) -> bool {
+    let Some(sync) = state.operation.sync.as_ref() else { return true };
+    let applies = sync
+        .rest
+        .get("syncStrategy")
+        .is_some_and(|strategy| strategy.get("apply").is_some_and(|it| !it.is_null()));
+    !applies && !sync.rest.contains_key(HEAL_COUNT)
+}
+
+fn is_automated(state: &OperationState) -> bool {
+    state.operation.initiated_by.as_ref().is_some_and(|by| by.automated)
+}
+
+/// What names one attempt of an operation: hooks carry it.
+pub fn attempt(state: &OperationState) -> String {
+    let revision = state.sync_result.as_ref().map(|result| result.revision.as_str()).unwrap_or_default();
+    let started = state.started_at.as_deref().unwrap_or_default();
+    format!("{started}/{revision}/{}", state.retry_count.unwrap_or_default())
 }
 
 /// Whether the operation may delete what left git.

@@ -1,8 +1,9 @@
 //! What was found: the wanted objects with their live state, and the live objects that left git.
 
-use super::health::{self, Health, Level};
+use super::hook;
 use super::identity::ObjectId;
 use super::object_options::ObjectOptions;
+use mlp_health::{Health, Level};
 
 /// How a wanted object stands to the live one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,15 @@ pub struct Extra {
     pub health: Option<Health>,
 }
 
+/// A live hook with our tracking id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveHook {
+    /// Identity.
+    pub id: ObjectId,
+    /// What it has come to.
+    pub live: hook::Live,
+}
+
 /// Everything found for one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picture {
@@ -56,6 +66,12 @@ pub struct Picture {
     pub stages: Vec<(i64, Vec<usize>)>,
     /// What left git.
     pub extras: Vec<Extra>,
+    /// Hooks that are live, of whatever sync.
+    pub hooks: Vec<LiveHook>,
+    /// Live objects that are not ours, in the place of a hook.
+    pub strangers: Vec<ObjectId>,
+    /// What is wanted, in a digest: the same for commits that change nothing of it.
+    pub content: String,
     /// Why the lists of live objects are not complete; nothing is deleted then.
     pub gaps: Vec<String>,
 }
@@ -107,7 +123,7 @@ impl Picture {
         let live = |item: &&Item| !matches!(item.presence, Presence::Missing | Presence::KindMissing);
         let count = self.items.iter().filter(live).count();
         let all = self.items.iter().map(|item| item.health.as_ref());
-        health::worst(
+        mlp_health::worst(
             all.chain(self.extras.iter().map(|extra| extra.health.as_ref())),
             count,
             self.items.len(),

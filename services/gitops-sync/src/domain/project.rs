@@ -1,6 +1,7 @@
 //! What a project, or the platform's own rule where there is none, lets an Application do.
 
 use mlp_crds::argocd::{AppProjectSpec, GroupKind};
+use serde_json::Value;
 
 use super::glob::Glob;
 use super::identity::ObjectId;
@@ -8,6 +9,10 @@ use super::request::{Refusal, Request};
 
 /// The project that need not exist.
 pub const DEFAULT: &str = "default";
+
+/// What a project may ask for that narrows its Applications, and that we cannot do yet: to pass over it would
+/// let through what it forbids.
+const NARROWING: [&str; 3] = ["signatureKeys", "sourceIntegrity", "destinationServiceAccounts"];
 
 /// Who a namespace belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,16 @@ pub struct Scope<'a> {
 pub fn check_source(scope: Scope<'_>, request: &Request) -> Option<Refusal> {
     let refuse = |field: &str, message: String| Some(Refusal { field: field.to_owned(), message });
     let project = scope.project?;
+    let asks = |key: &&&str| match project.rest.get(**key) {
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        value => value.is_some_and(|value| !value.is_null()),
+    };
+    if let Some(key) = NARROWING.iter().find(asks) {
+        let message =
+            format!("`{}` has spec.{key}, which is not supported; remove it there", request.project);
+        return refuse("spec.project", message);
+    }
     let may_use =
         *scope.tenant == Tenant::Platform || any(&project.source_namespaces, scope.namespace, false);
     if !may_use {

@@ -1,17 +1,21 @@
 //! An Application's spec, validated: what we act on, and a refusal by name of what we do not.
 
+mod source;
+
 use std::time::Duration;
 
-use mlp_crds::argocd::{ApplicationSpec, Automated, Directory, Source, SyncPolicy};
+use mlp_crds::argocd::{ApplicationSpec, Automated, Source, SyncPolicy};
 use serde_json::{Map, Value};
 
-use super::duration;
 use super::glob::Glob;
 use super::ignore::{self, IgnoreRule};
+use super::tool::Tool;
+use super::{duration, helm, kustomize, place};
 
-/// Addresses of the cluster that the service itself runs in.
-const IN_CLUSTER_SERVERS: [&str; 1] = ["https://kubernetes.default.svc"];
-const IN_CLUSTER_NAME: &str = "in-cluster";
+/// Address of the cluster that the service itself runs in.
+pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
+/// Its name.
+pub const IN_CLUSTER_NAME: &str = "in-cluster";
 /// Argo CD's default number of history entries.
 const HISTORY: i64 = 10;
 /// The most history entries kept: the status must stay small.
@@ -28,8 +32,8 @@ pub struct Request {
     pub path: String,
     /// Branch, tag, commit or `HEAD`.
     pub revision: String,
-    /// Which files of the folder count.
-    pub files: FileRules,
+    /// What makes the folder into manifests.
+    pub rendering: Rendering,
     /// Namespace for objects that name none.
     pub namespace: String,
     /// Name of the AppProject.
@@ -44,6 +48,19 @@ pub struct Request {
     pub retry: RetryRule,
     /// Entries of history kept.
     pub history: usize,
+}
+
+/// What makes a folder into manifests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rendering {
+    /// The tool, where the spec names one; else the folder's own files do.
+    pub tool: Option<Tool>,
+    /// Which files of the folder count, where they are the manifests.
+    pub files: FileRules,
+    /// For `kustomize build`.
+    pub kustomize: kustomize::Options,
+    /// For `helm template`.
+    pub helm: helm::Options,
 }
 
 /// Which files of a folder count.
@@ -181,9 +198,9 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
     if spec.source.is_none() && spec.sources.is_empty() {
         check.refuse("spec.source", "is missing; write repoURL and path");
     } else if spec.source.is_some() {
-        check_source(source, &mut check);
+        source::check(source, &mut check);
     }
-    let files = file_rules(source.directory.as_ref(), &mut check);
+    let rendering = source::rendering(source, &mut check);
     let policy = spec.sync_policy.clone().unwrap_or_default();
     check.rest("spec.syncPolicy", &policy.rest, &[]);
     check
@@ -201,9 +218,9 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
     Ok(Request {
         source: source.clone(),
         repository: source.repo_url.clone(),
-        path: normal_path(source.path.as_deref()),
+        path: place::normal(source.path.as_deref().unwrap_or_default()),
         revision: source.target_revision.clone().filter(|text| !text.is_empty()).unwrap_or("HEAD".into()),
-        files,
+        rendering,
         namespace,
         project: spec.project.clone(),
         automated: spec.automated().map(automated),
@@ -224,8 +241,8 @@ fn automated(block: &Automated) -> AutomatedSync {
 
 fn destination(spec: &ApplicationSpec, check: &mut Check) -> String {
     let destination = &spec.destination;
-    if let Some(server) = destination.server.as_deref().filter(|text| !IN_CLUSTER_SERVERS.contains(text)) {
-        let message = format!("`{server}` is another cluster; write {}", IN_CLUSTER_SERVERS.join(" or "));
+    if let Some(server) = destination.server.as_deref().filter(|text| *text != IN_CLUSTER_SERVER) {
+        let message = format!("`{server}` is another cluster; write {IN_CLUSTER_SERVER}");
         check.refuse("spec.destination.server", message);
     }
     if let Some(name) = destination.name.as_deref().filter(|text| *text != IN_CLUSTER_NAME) {
@@ -237,60 +254,6 @@ fn destination(spec: &ApplicationSpec, check: &mut Check) -> String {
         check.refuse("spec.destination.namespace", "is missing; name a namespace of a team");
     }
     namespace
-}
-
-fn check_source(source: &Source, check: &mut Check) {
-    for (field, present) in [
-        ("spec.source.chart", source.chart.is_some()),
-        ("spec.source.ref", source.reference.is_some()),
-        ("spec.source.helm", source.helm.is_some()),
-        ("spec.source.kustomize", source.kustomize.is_some()),
-        ("spec.source.plugin", source.plugin.is_some()),
-    ] {
-        check.unsupported(field, present);
-    }
-    check.rest("spec.source", &source.rest, &["name"]);
-    let url = &source.repo_url;
-    let rest = ["file://", "http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
-    match rest {
-        None => check
-            .refuse("spec.source.repoURL", "has an unsupported scheme; write file://, http:// or https://"),
-        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
-            check.refuse(
-                "spec.source.repoURL",
-                "holds credentials, which every reader would see; remove them",
-            );
-        }
-        Some(rest) if rest.trim_matches('/').is_empty() => {
-            check.refuse("spec.source.repoURL", "names no repository; write its whole address");
-        }
-        Some(_) => {}
-    }
-    let path = source.path.as_deref().unwrap_or_default();
-    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-        check.refuse("spec.source.path", "leaves the repository; write a path below its root");
-    }
-}
-
-fn file_rules(directory: Option<&Directory>, check: &mut Check) -> FileRules {
-    let Some(directory) = directory else { return FileRules::default() };
-    check.unsupported(
-        "spec.source.directory.jsonnet",
-        directory
-            .jsonnet
-            .as_ref()
-            .is_some_and(|value| value.as_object().is_none_or(|fields| !fields.is_empty())),
-    );
-    check.rest("spec.source.directory", &directory.rest, &[]);
-    let mut glob = |field: &str, pattern: Option<&String>| {
-        let pattern = pattern.filter(|text| !text.is_empty())?;
-        Glob::new(pattern).map_err(|error| check.refuse(field, format!("is no glob: {error}"))).ok()
-    };
-    FileRules {
-        recurse: directory.recurse,
-        include: glob("spec.source.directory.include", directory.include.as_ref()),
-        exclude: glob("spec.source.directory.exclude", directory.exclude.as_ref()),
-    }
 }
 
 fn pruning(options: &[String], check: &mut Check) -> Pruning {
@@ -347,11 +310,6 @@ fn retry(policy: &SyncPolicy, check: &mut Check) -> RetryRule {
     }
     rule.factor = backoff.factor.and_then(|factor| u32::try_from(factor).ok()).unwrap_or(2).max(1);
     rule
-}
-
-fn normal_path(path: Option<&str>) -> String {
-    let parts = path.unwrap_or_default().split('/').filter(|part| !part.is_empty() && *part != ".");
-    parts.collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]

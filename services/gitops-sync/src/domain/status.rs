@@ -10,15 +10,20 @@ use mlp_crds::argocd::{
 };
 use serde_json::{Value, json};
 
-use super::health::{Health, Level};
 use super::identity::ObjectId;
 use super::operation::{SUCCEEDED, seconds};
 use super::picture::{Extra, Item, Picture, Presence, SyncWord};
+use super::tool::Tool;
+use mlp_health::{Health, Level};
 
 /// Condition type for a spec that cannot be acted on.
 pub const INVALID_SPEC: &str = "InvalidSpecError";
 /// Condition type for a source or live state that could not be read.
 pub const COMPARISON: &str = "ComparisonError";
+/// Condition type for an object that is left out.
+pub const EXCLUDED: &str = "ExcludedResourceWarning";
+/// Condition type for a sync that waits for a window of the project; Argo CD has no word for it.
+pub const WINDOW: &str = "SyncWindowWarning";
 /// Condition type for a sync that failed and is not tried again.
 pub const SYNC: &str = "SyncError";
 
@@ -47,6 +52,8 @@ pub struct Outcome {
     pub faults: Vec<Fault>,
     /// The operation as it is now, where there was one.
     pub operation: Option<OperationState>,
+    /// What made the manifests.
+    pub tool: Tool,
     /// Images of the wanted objects.
     pub images: Vec<String>,
     /// How many pods of the application run on nodes that execute nothing, of how many.
@@ -69,7 +76,7 @@ pub fn build(
         next.sync = Some(sync_status(spec, picture));
         next.resources = resources(picture);
         next.health = Some(health(previous.health.as_ref(), picture, outcome.simulated, now));
-        next.source_type = Some("Directory".into());
+        next.source_type = Some(outcome.tool.source_type().into());
         next.summary = (!outcome.images.is_empty())
             .then(|| Summary { images: outcome.images.clone(), ..Summary::default() });
     } else {
@@ -97,7 +104,10 @@ fn sync_status(spec: &ApplicationSpec, picture: &Picture) -> SyncStatus {
 
 fn resources(picture: &Picture) -> Vec<ResourceStatus> {
     let wanted = picture.items.iter().map(|item| wanted_resource(item, picture.gaps.is_empty()));
-    let mut all: Vec<ResourceStatus> = wanted.chain(picture.extras.iter().map(extra_resource)).collect();
+    let hooks = picture.hooks.iter();
+    let hooks = hooks.map(|one| ResourceStatus { hook: true, ..resource(&one.id, one.live.health.as_ref()) });
+    let mut all: Vec<ResourceStatus> =
+        wanted.chain(picture.extras.iter().map(extra_resource)).chain(hooks).collect();
     all.sort_by(|a, b| {
         (&a.group, &a.kind, &a.namespace, &a.name).cmp(&(&b.group, &b.kind, &b.namespace, &b.name))
     });

@@ -1,26 +1,31 @@
 //! Carrying out an operation: stages in order, then deletions. Interrupted at any point, the next look
 //! finds what is done and goes on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
 use mlp_crds::argocd::{OperationState, ResourceResult};
+use mlp_health::Level;
 use mlp_model::{Class, Classified as _};
 use serde_json::Value;
 
 use super::ApplicationReconciler;
 use super::kinds::Kind;
 use super::observe::as_value;
-use super::render::Desired;
+use super::render::{Desired, Rendered};
 use crate::domain::SERVICE;
 use crate::domain::compare::{comparable, digest};
-use crate::domain::health;
+use crate::domain::hook::{Phase, word};
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::operation::{self, fail, may_prune, succeed};
-use crate::domain::picture::{Extra, Gate, Picture, Presence, gate};
+use crate::domain::picture::{Extra, Gate, Item, Picture, Presence, gate};
 use crate::domain::request::{Propagation, Request};
 use crate::error::Error;
 
+/// The word for an object that could not be applied or deleted.
+const FAILED_RESULT: &str = "SyncFailed";
 /// Most failures named in one message.
 const NAMED: usize = 5;
 
@@ -31,63 +36,203 @@ enum Went {
     Failed(String),
 }
 
+/// What a sync works from.
+pub(super) struct Work<'a> {
+    pub(super) request: &'a Request,
+    pub(super) rendered: &'a Rendered,
+    /// The name by which the Application tracks its objects.
+    pub(super) instance: String,
+    /// Results that are in the status already: what is only in memory is lost with the process.
+    pub(super) written: Vec<ResourceResult>,
+}
+
+/// How far a step came.
+pub(super) enum Reached {
+    /// All of it is done.
+    Done,
+    /// Something is waited for.
+    Waits(String),
+    /// What was done so far is to be written down before the next step.
+    ToBeWritten,
+    /// Something failed, and waiting does not help.
+    Failed(Vec<String>),
+}
+
 impl ApplicationReconciler {
-    /// Does what is left of the operation and moves its state on; the picture shows the result.
+    /// Does what is left of the operation and moves its state on; the picture shows the result. Whether the next
+    /// look is to follow as soon as the state is written.
     pub(super) async fn carry_out(
         &self,
-        request: &Request,
-        desired: &[Desired],
+        work: &Work<'_>,
         picture: &mut Picture,
         state: &mut OperationState,
-    ) -> Result<(), Error> {
-        if let Some(obstacle) = self.caches.obstacle(&request.namespace) {
+    ) -> Result<bool, Error> {
+        if let Some(obstacle) = self.caches.obstacle(&work.request.namespace) {
             state.message = Some(obstacle);
-            return Ok(());
+            return Ok(false);
+        }
+        let with_hooks = !work.rendered.hooks.is_empty() && operation::runs_hooks(state);
+        if with_hooks && let Some(message) = self.before_hooks(work, picture, state).await? {
+            state.message = Some(message);
+            return Ok(false);
+        }
+        let mut failures = if with_hooks { failures_in(&work.written) } else { Vec::new() };
+        if failures.is_empty() {
+            match self.steps(work, with_hooks, picture, state).await? {
+                Reached::Done => {}
+                Reached::Failed(messages) => failures = messages,
+                other => return Ok(hold(other, state)),
+            }
+        }
+        let succeeded = failures.is_empty();
+        if with_hooks && !succeeded {
+            match self.run_hooks(work, Phase::SyncFail, None, picture, state).await? {
+                Reached::Done => {}
+                Reached::Failed(more) => failures.extend(more),
+                Reached::Waits(message) => {
+                    state.message = Some(format!("{}; {message}", summary(&failures)));
+                    return Ok(false);
+                }
+                Reached::ToBeWritten => return Ok(hold(Reached::ToBeWritten, state)),
+            }
+        }
+        if with_hooks && !self.end_hooks(work, succeeded, picture, state).await? {
+            return Ok(hold(Reached::ToBeWritten, state));
+        }
+        if succeeded {
+            succeed(state, Timestamp::now());
+        } else {
+            fail(state, work.request.retry, summary(&failures), Timestamp::now());
+        }
+        Ok(false)
+    }
+
+    /// What must be so before hooks run, beside what any sync needs; gives what is waited for.
+    async fn before_hooks(
+        &self,
+        work: &Work<'_>,
+        picture: &Picture,
+        state: &OperationState,
+    ) -> Result<Option<String>, Error> {
+        // A hook that only was not listed would be taken for one that somebody deleted.
+        if let Some(gap) = picture.gaps.first() {
+            return Ok(Some(format!("waiting: what is live is not known: {gap}")));
+        }
+        self.end_earlier(work, picture, state).await
+    }
+
+    /// Whether the API server takes what is to be applied: asked once, before a hook does what cannot be undone.
+    async fn refused(
+        &self,
+        work: &Work<'_>,
+        picture: &Picture,
+        state: &mut OperationState,
+    ) -> Result<Vec<String>, Error> {
+        let mut refused = Vec::new();
+        for (wanted, item) in work.rendered.desired.iter().zip(&picture.items) {
+            let (Some(kind), false) = (&wanted.kind, item.presence == Presence::Synced) else { continue };
+            match self.patch(wanted, kind, true).await {
+                Err(error) if error.class() == Class::Terminal => {
+                    let message = format!("{}: {error}", wanted.id);
+                    record(state, result(&wanted.id, FAILED_RESULT, &message));
+                    refused.push(message);
+                }
+                Err(error) if error.class() == Class::Transient => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(refused)
+    }
+
+    /// What a sync does where nothing fails: hooks before, wave after wave, what left git, hooks after.
+    async fn steps(
+        &self,
+        work: &Work<'_>,
+        with_hooks: bool,
+        picture: &mut Picture,
+        state: &mut OperationState,
+    ) -> Result<Reached, Error> {
+        if with_hooks && work.written.is_empty() {
+            let refused = self.refused(work, picture, state).await?;
+            if !refused.is_empty() {
+                return Ok(Reached::Failed(refused));
+            }
+        }
+        if with_hooks {
+            match self.run_hooks(work, Phase::PreSync, None, picture, state).await? {
+                Reached::Done => {}
+                other => return Ok(other),
+            }
         }
         let stages = picture.stages.clone();
-        for (number, (_, members)) in stages.iter().enumerate() {
+        let mut waves: BTreeMap<i64, Vec<usize>> = stages.into_iter().collect();
+        if with_hooks {
+            let hooks = work
+                .rendered
+                .hooks
+                .iter()
+                .filter(|one| one.options.hook.is_some_and(|hook| hook.runs_in(Phase::Sync)));
+            hooks.for_each(|one| {
+                waves.entry(one.options.wave).or_default();
+            });
+        }
+        // One wave and no hook ends as soon as it is applied; only a missing kind holds it.
+        let waits_for_health = waves.len() > 1 || with_hooks;
+        for (wave, members) in waves {
             let mut failures = Vec::new();
-            for index in members {
-                match self.apply_one(request, desired, picture, *index, state).await? {
-                    Some(Went::Waits(message)) => {
-                        state.message = Some(message);
-                        return Ok(());
-                    }
+            for index in &members {
+                match self.apply_one(work, picture, *index, state).await? {
+                    Some(Went::Waits(message)) => return Ok(Reached::Waits(message)),
                     Some(Went::Failed(message)) => failures.push(message),
                     Some(Went::Done(_)) | None => {}
                 }
             }
             if !failures.is_empty() {
-                fail(state, request.retry, summary(&failures), Timestamp::now());
-                return Ok(());
+                return Ok(Reached::Failed(failures));
             }
-            let is_last = number + 1 == stages.len();
+            if with_hooks {
+                match self.run_hooks(work, Phase::Sync, Some(wave), picture, state).await? {
+                    Reached::Done => {}
+                    other => return Ok(other),
+                }
+            }
             let stage = members.iter().filter_map(|index| picture.items.get(*index));
-            // The last stage ends the sync as soon as it is applied; only a missing kind holds it.
-            let waits_for = stage.filter(|item| !is_last || item.presence == Presence::KindMissing);
+            let waits_for = stage.filter(|item| waits_for_health || item.presence == Presence::KindMissing);
             match gate(waits_for) {
                 Gate::Open => {}
-                Gate::Wait(message) => {
-                    state.message = Some(message);
-                    return Ok(());
-                }
+                Gate::Wait(message) => return Ok(Reached::Waits(message)),
                 Gate::Failed(message) => {
-                    fail(state, request.retry, message, Timestamp::now());
-                    return Ok(());
+                    let degraded = members.iter().filter_map(|index| picture.items.get(*index));
+                    let mut degraded = degraded.filter(|item| is_degraded(item));
+                    if let Some(item) = degraded.next().filter(|_| with_hooks) {
+                        // It may recover while hooks of failure run: this sync has failed all the same.
+                        record(state, result(&item.id, FAILED_RESULT, &message));
+                    }
+                    return Ok(Reached::Failed(vec![message]));
                 }
             }
         }
-        self.prune(request, picture, state).await
+        let failures = self.prune(work.request, picture, state).await?;
+        if !failures.is_empty() {
+            return Ok(Reached::Failed(failures));
+        }
+        if !with_hooks {
+            return Ok(Reached::Done);
+        }
+        match picture.extras.iter().find(|extra| extra.deleting) {
+            Some(extra) => Ok(Reached::Waits(format!("waiting for {} to be gone", extra.id))),
+            None => self.run_hooks(work, Phase::PostSync, None, picture, state).await,
+        }
     }
 
     async fn apply_one(
         &self,
-        request: &Request,
-        desired: &[Desired],
+        work: &Work<'_>,
         picture: &mut Picture,
         index: usize,
         state: &mut OperationState,
     ) -> Result<Option<Went>, Error> {
+        let desired = &work.rendered.desired;
         let (Some(wanted), Some(item)) = (desired.get(index), picture.items.get_mut(index)) else {
             return Ok(None);
         };
@@ -99,11 +244,13 @@ impl ApplicationReconciler {
             (Presence::Synced, _) | (_, None) => return Ok(None),
             (_, Some(kind)) => match self.patch(wanted, kind, false).await {
                 Ok(live) => {
-                    let key =
-                        (digest(&wanted.object), digest(&comparable(&wanted.id, &live, &request.ignored)));
+                    let key = (
+                        digest(&wanted.object),
+                        digest(&comparable(&wanted.id, &live, &work.request.ignored)),
+                    );
                     self.verdicts.remember(key, true);
                     item.presence = Presence::Synced;
-                    item.health = health::of(&wanted.id, &live);
+                    item.health = self.health_of(&wanted.id, &live);
                     Went::Done("serverside-applied".into())
                 }
                 Err(error) => match error.class() {
@@ -114,8 +261,8 @@ impl ApplicationReconciler {
             },
         };
         match &went {
-            Went::Done(message) => record(state, &wanted.id, "Synced", message),
-            Went::Failed(message) => record(state, &wanted.id, "SyncFailed", message),
+            Went::Done(message) => record(state, result(&wanted.id, "Synced", message)),
+            Went::Failed(message) => record(state, result(&wanted.id, FAILED_RESULT, message)),
             Went::Waits(_) => {}
         }
         Ok(Some(went))
@@ -137,13 +284,13 @@ impl ApplicationReconciler {
         Ok(as_value(kind, object).map(|(_, value)| value).unwrap_or_default())
     }
 
-    /// Deletes what left git, where the operation may, and ends the operation.
+    /// Deletes what left git, where the operation may; gives what failed.
     async fn prune(
         &self,
         request: &Request,
         picture: &mut Picture,
         state: &mut OperationState,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let allowed = may_prune(state, request, picture);
         let mut failures = Vec::new();
         // What is needed by others was applied first, so it goes last.
@@ -151,29 +298,24 @@ impl ApplicationReconciler {
         let revision_extras = std::mem::take(&mut picture.extras);
         for mut extra in revision_extras {
             if !allowed || !extra.options.prune {
-                record(state, &extra.id, "PruneSkipped", "ignored (requires pruning)");
+                record(state, result(&extra.id, "PruneSkipped", "ignored (requires pruning)"));
             } else if !extra.deleting {
                 match self.delete(&extra, request.pruning.propagation).await {
                     Ok(()) => {
-                        record(state, &extra.id, "Pruned", "pruned");
+                        record(state, result(&extra.id, "Pruned", "pruned"));
                         extra.deleting = true;
                     }
                     Err(error) if error.class() == Class::Transient => return Err(error),
                     Err(error) => {
                         let message = format!("{}: {error}", extra.id);
-                        record(state, &extra.id, "SyncFailed", &message);
+                        record(state, result(&extra.id, FAILED_RESULT, &message));
                         failures.push(message);
                     }
                 }
             }
             picture.extras.push(extra);
         }
-        if failures.is_empty() {
-            succeed(state, Timestamp::now());
-        } else {
-            fail(state, request.retry, summary(&failures), Timestamp::now());
-        }
-        Ok(())
+        Ok(failures)
     }
 
     /// Deletes one object, and only the very one that was seen with our tracking id.
@@ -208,8 +350,27 @@ impl ApplicationReconciler {
     }
 }
 
-fn record(state: &mut OperationState, id: &ObjectId, status: &str, message: &str) {
-    let result = ResourceResult {
+/// Notes what a sync stands at; whether the next look is to follow at once.
+fn hold(reached: Reached, state: &mut OperationState) -> bool {
+    match reached {
+        Reached::Waits(message) => {
+            state.message = Some(message);
+            false
+        }
+        _ => {
+            state.message = Some("what hooks came to is being written down".to_owned());
+            true
+        }
+    }
+}
+
+fn is_degraded(item: &Item) -> bool {
+    item.health.as_ref().is_some_and(|health| health.level == Level::Degraded)
+}
+
+/// What came of one object.
+pub(super) fn result(id: &ObjectId, status: &str, message: &str) -> ResourceResult {
+    ResourceResult {
         group: id.group.clone(),
         version: id.version.clone(),
         kind: id.kind.clone(),
@@ -217,18 +378,38 @@ fn record(state: &mut OperationState, id: &ObjectId, status: &str, message: &str
         name: id.name.clone(),
         status: Some(status.into()),
         message: Some(message.into()),
-        sync_phase: Some("Sync".into()),
+        sync_phase: Some(Phase::Sync.as_str().into()),
+        hook_type: None,
         hook_phase: (status == "Synced").then(|| operation::RUNNING.into()),
-    };
+    }
+}
+
+/// Puts a result in the place of the one before of the same object and phase.
+pub(super) fn record(state: &mut OperationState, result: ResourceResult) {
     let results = &mut state.sync_result.get_or_insert_default().resources;
-    let same = |known: &&mut ResourceResult| {
-        (&known.group, &known.kind, &known.namespace, &known.name)
-            == (&id.group, &id.kind, &id.namespace, &id.name)
-    };
-    match results.iter_mut().find(same) {
+    match results.iter_mut().find(|known| is_of_same(known, &result)) {
         Some(known) => *known = result,
         None => results.push(result),
     }
+}
+
+fn is_of_same(one: &ResourceResult, other: &ResourceResult) -> bool {
+    let key = |of: &ResourceResult| {
+        let hook = of.hook_type.clone();
+        (of.group.clone(), of.kind.clone(), of.namespace.clone(), of.name.clone(), hook)
+    };
+    key(one) == key(other)
+}
+
+/// What failed in this attempt already, and was written down.
+fn failures_in(written: &[ResourceResult]) -> Vec<String> {
+    let failed = |result: &&ResourceResult| {
+        let hook = result.hook_type.as_deref();
+        let hook_failed = hook.is_some_and(|hook| hook != Phase::SyncFail.as_str())
+            && result.hook_phase.as_deref() == Some(word::FAILED);
+        hook_failed || result.status.as_deref() == Some(FAILED_RESULT)
+    };
+    written.iter().filter(failed).map(|result| result.message.clone().unwrap_or_default()).collect()
 }
 
 fn summary(failures: &[String]) -> String {

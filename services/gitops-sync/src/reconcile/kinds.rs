@@ -1,12 +1,13 @@
 //! Which kinds the API server serves, remembered for a while.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
 use kube::Client;
 use kube::core::ApiResource;
+use kube::discovery::Discovery;
 
 use crate::domain::identity::{ObjectId, split_api_version};
 use crate::error::Error;
@@ -28,14 +29,24 @@ pub(super) struct Kind {
 /// The kinds of one group version, and when they were asked for.
 type Answer = (Instant, Vec<APIResource>);
 
+/// The cluster as charts ask about it.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    /// `v1.36.3`.
+    pub(super) version: String,
+    /// Group versions, and each with every kind of it: `apps/v1`, `apps/v1/Deployment`.
+    pub(super) kinds: Vec<String>,
+}
+
 pub(super) struct Kinds {
     client: Client,
     known: Mutex<HashMap<String, Answer>>,
+    served: tokio::sync::Mutex<Option<(Instant, Arc<Served>)>>,
 }
 
 impl Kinds {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
+        Self { client, known: Mutex::default(), served: tokio::sync::Mutex::default() }
     }
 
     /// The kind of an object, or none where it is not served.
@@ -61,6 +72,31 @@ impl Kinds {
         }
         known.insert(api_version, (Instant::now(), resources));
         Ok(kind)
+    }
+
+    /// Everything that is served, asked for at most once in a while.
+    pub(super) async fn served(&self) -> Result<Arc<Served>, Error> {
+        let mut known = self.served.lock().await;
+        if let Some((_, served)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(Arc::clone(served));
+        }
+        let action = || "ask what the API server serves".to_owned();
+        let version =
+            self.client.apiserver_version().await.map_err(|source| Error::call(action(), source))?;
+        let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
+        let discovery = discovery.map_err(|source| Error::call(action(), source))?;
+        let mut kinds = BTreeSet::new();
+        for group in discovery.groups() {
+            for version in group.versions() {
+                for (resource, _) in group.versioned_resources(version) {
+                    kinds.insert(format!("{}/{}", resource.api_version, resource.kind));
+                    kinds.insert(resource.api_version);
+                }
+            }
+        }
+        let served = Arc::new(Served { version: version.git_version, kinds: kinds.into_iter().collect() });
+        *known = Some((Instant::now(), Arc::clone(&served)));
+        Ok(served)
     }
 
     /// An answer that still counts: outer none means that the server is to be asked.

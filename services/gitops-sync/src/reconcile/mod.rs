@@ -1,10 +1,13 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
-//! [`render`] reads git, [`observe`] lists what is live, `domain::operation` decides, [`apply`] makes the
+//! [`render`] reads git and has tools make manifests, [`observe`] lists what is live, `domain::operation` decides, [`apply`] and [`hooks`] make the
 //! calls, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
 //! objects change. An Application that is as git says costs reads only.
 
 mod apply;
+mod credentials;
+mod healths;
+mod hooks;
 mod kinds;
 mod observe;
 mod remove;
@@ -28,9 +31,12 @@ use crate::domain::SERVICE;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
-use crate::domain::status::{Fault, INVALID_SPEC, Outcome, SYNC, images};
+use crate::domain::status::{EXCLUDED, Fault, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
 use crate::error::Error;
+use crate::render::Renderers;
 use crate::store::Repositories;
+use apply::Work;
+use healths::Healths;
 use kinds::Kinds;
 use observe::Verdicts;
 use report::{Published, REFRESH};
@@ -40,6 +46,9 @@ pub use watch::{Watcher, Watches, pair as watcher_pair};
 
 /// When an operation under way is looked at again; watches are usually quicker.
 const UNDER_WAY: Duration = Duration::from_secs(2);
+
+/// When it is looked at again after something was written down that the next step needs.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// What the reconciler works with.
 pub struct Parts {
@@ -51,6 +60,8 @@ pub struct Parts {
     pub caches: Caches,
     /// Git.
     pub repositories: Arc<Repositories>,
+    /// Tools that make manifests.
+    pub renderers: Arc<Renderers>,
     /// Bounds of one Application.
     pub limits: Limits,
     /// Asks for watches of applied kinds.
@@ -65,11 +76,13 @@ pub struct ApplicationReconciler {
     applications: Handle<Application>,
     caches: Caches,
     repositories: Arc<Repositories>,
+    renderers: Arc<Renderers>,
     limits: Limits,
     watches: Watches,
     relay: Relay,
     kinds: Kinds,
     verdicts: Verdicts,
+    healths: Healths,
     recorder: Recorder,
     published: Published,
 }
@@ -84,20 +97,22 @@ struct Looked {
 impl ApplicationReconciler {
     /// A reconciler from its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { client, applications, caches, repositories, limits, watches, relay } = parts;
+        let Parts { client, applications, caches, repositories, renderers, limits, watches, relay } = parts;
         let kinds = Kinds::new(client.clone());
-        let verdicts = Verdicts::default();
+        let (verdicts, healths) = (Verdicts::default(), Healths::default());
         let recorder = Recorder::new(client.clone(), SERVICE);
         Self {
             client,
             applications,
             caches,
             repositories,
+            renderers,
             limits,
             watches,
             relay,
             kinds,
             verdicts,
+            healths,
             recorder,
             published: Published::default(),
         }
@@ -137,7 +152,13 @@ impl ApplicationReconciler {
             return Ok(fault(vec![refused], Some(request), poll));
         }
         let mut picture = self.observe(application, &request, &rendered).await?;
+        let now = Timestamp::now();
+        let windows = match permission.windows(application, &request, now) {
+            Ok(windows) => windows,
+            Err(refused) => return Ok(fault(vec![refused], Some(request), poll)),
+        };
         let mut outcome = Outcome {
+            tool: rendered.tool,
             images: images(rendered.desired.iter().map(|desired| &desired.object)),
             simulated: self.simulated(&rendered.desired).await?,
             operation,
@@ -146,23 +167,37 @@ impl ApplicationReconciler {
         outcome.faults.extend(
             picture.gaps.iter().map(|gap| Fault::new(crate::domain::status::COMPARISON, gap.clone())),
         );
-        let now = Timestamp::now();
-        let situation =
-            Situation { request: &request, status: &status, asked: asked.as_ref(), picture: &picture, now };
+        outcome.faults.extend(rendered.left_out.iter().map(|words| Fault::new(EXCLUDED, words.clone())));
+        let situation = Situation {
+            request: &request,
+            status: &status,
+            asked: asked.as_ref(),
+            picture: &picture,
+            windows: &windows,
+            now,
+        };
         let mut next = poll;
         match operation::next(situation) {
             Step::Idle => {}
             Step::Blocked(message) => outcome.faults.push(Fault::new(SYNC, message)),
             Step::Wait(due) => next = next.min(until(due, now)),
             Step::Refuse(state) => outcome.operation = Some(state),
+            Step::Closed(state, closed) => {
+                outcome.operation = state.or(outcome.operation);
+                outcome.faults.push(Fault::new(WINDOW, closed.why));
+                next = next.min(closed.until.map_or(next, |due| until(due, now)));
+            }
             Step::Run(mut state) => {
                 outcome.operation = Some(state.clone());
                 outcome.picture = Some(picture.clone());
                 // The intent is recorded before the first effect: what is applied is found again.
                 *application = self.report(Arc::clone(application), &outcome, Some(request.history)).await?;
                 tracing::info!(revision = picture.revision, "syncing");
-                self.carry_out(&request, &rendered.desired, &mut picture, &mut state).await?;
-                next = next.min(pause(&state, &request));
+                let written = state.sync_result.clone().unwrap_or_default().resources;
+                let instance = self.instance(application);
+                let work = Work { request: &request, rendered: &rendered, instance, written };
+                let at_once = self.carry_out(&work, &mut picture, &mut state).await?;
+                next = next.min(if at_once { AT_ONCE } else { pause(&state, &request) });
                 outcome.operation = Some(state);
             }
         }

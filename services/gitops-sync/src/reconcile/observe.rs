@@ -13,11 +13,11 @@ use super::ApplicationReconciler;
 use super::kinds::Kind;
 use super::render::{Desired, Rendered, defined_kind};
 use crate::domain::compare::{comparable, differences, digest};
-use crate::domain::health;
+use crate::domain::hook;
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::order;
-use crate::domain::picture::{Extra, Item, Picture, Presence};
+use crate::domain::picture::{Extra, Item, LiveHook, Picture, Presence};
 use crate::domain::request::Request;
 use crate::error::Error;
 
@@ -56,15 +56,23 @@ impl ApplicationReconciler {
         rendered: &Rendered,
     ) -> Result<Picture, Error> {
         let mut picture = Picture { revision: rendered.revision.clone(), ..Picture::default() };
-        let live = self.live(application, &rendered.desired, &mut picture.gaps).await?;
+        let wanted: Vec<&Desired> = rendered.desired.iter().chain(&rendered.hooks).collect();
+        let live = self.live(application, &wanted, &mut picture.gaps).await?;
         let instance = self.instance(application);
         for desired in &rendered.desired {
             let found = live.iter().find(|(id, _)| id.same_object(&desired.id)).map(|(_, object)| object);
             let presence = self.presence(desired, found, request, &instance, &mut picture.gaps).await?;
-            let health = found.and_then(|object| health::of(&desired.id, object));
+            let health = found.and_then(|object| self.health_of(&desired.id, object));
             picture.items.push(Item { id: desired.id.clone(), options: desired.options, presence, health });
         }
-        picture.extras = extras(&live, &rendered.desired, &instance);
+        picture.content = rendered.content.clone();
+        picture.extras = self.extras(&live, rendered, &instance);
+        picture.hooks =
+            live.iter().filter_map(|(id, object)| self.live_hook(id, object, rendered, &instance)).collect();
+        let strangers = live.iter().filter(|(id, object)| {
+            is_wanted_hook(id, rendered) && owner(object) != Owner::Instance(instance.clone())
+        });
+        picture.strangers = strangers.map(|(id, _)| id.clone()).collect();
         let entries: Vec<_> = picture.items.iter().map(|item| (&item.id, item.options.wave)).collect();
         picture.stages = order::stages(&entries, |index| {
             let desired = rendered.desired.get(index)?;
@@ -78,7 +86,7 @@ impl ApplicationReconciler {
     pub(super) async fn live(
         &self,
         application: &Application,
-        desired: &[Desired],
+        desired: &[&Desired],
         gaps: &mut Vec<String>,
     ) -> Result<Vec<(ObjectId, Value)>, Error> {
         let mut places: BTreeMap<Place, Kind> = BTreeMap::new();
@@ -202,19 +210,57 @@ pub(super) fn as_value(kind: &Kind, mut object: DynamicObject) -> Option<(Object
     Some((ObjectId::of(&value)?, value))
 }
 
-fn extras(live: &[(ObjectId, Value)], desired: &[Desired], instance: &str) -> Vec<Extra> {
-    let ours = live.iter().filter(|(_, object)| owner(object) == Owner::Instance(instance.to_owned()));
-    let left = ours.filter(|(id, _)| !desired.iter().any(|wanted| wanted.id.same_object(id)));
-    left.map(|(id, object)| Extra {
-        id: id.clone(),
-        // An object whose options cannot be read is kept rather than deleted.
-        options: ObjectOptions::read(object).unwrap_or(ObjectOptions {
-            prune: false,
-            delete: false,
-            ..ObjectOptions::default()
-        }),
-        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
-        health: health::of(id, object),
-    })
-    .collect()
+fn is_wanted_hook(id: &ObjectId, rendered: &Rendered) -> bool {
+    rendered.hooks.iter().any(|wanted| wanted.id.same_object(id))
+}
+
+impl ApplicationReconciler {
+    /// A live object as a hook, where it is one and ours; an object of ours in the place of a hook is in its way.
+    pub(super) fn live_hook(
+        &self,
+        id: &ObjectId,
+        object: &Value,
+        rendered: &Rendered,
+        instance: &str,
+    ) -> Option<LiveHook> {
+        let annotation =
+            |key: &str| object.pointer("/metadata/annotations").and_then(|all| all.get(key)?.as_str());
+        let is_hook =
+            [hook::HOOK, hook::HELM_HOOK, hook::ATTEMPT].iter().any(|key| annotation(key).is_some());
+        let is_ordinary = rendered.desired.iter().any(|wanted| wanted.id.same_object(id));
+        let counts = (is_hook && !is_ordinary) || is_wanted_hook(id, rendered);
+        if !counts || owner(object) != Owner::Instance(instance.to_owned()) {
+            return None;
+        }
+        let mut alive = object.clone();
+        if let Some(metadata) = alive.get_mut("metadata").and_then(Value::as_object_mut) {
+            // What it came to counts, whether it is being deleted or not.
+            metadata.remove("deletionTimestamp");
+        }
+        let live = hook::Live {
+            attempt: annotation(hook::ATTEMPT).unwrap_or_default().to_owned(),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            health: self.health_of(id, &alive),
+        };
+        Some(LiveHook { id: id.clone(), live })
+    }
+
+    fn extras(&self, live: &[(ObjectId, Value)], rendered: &Rendered, instance: &str) -> Vec<Extra> {
+        let ours = live.iter().filter(|(_, object)| owner(object) == Owner::Instance(instance.to_owned()));
+        let left = ours.filter(|(id, _)| !rendered.desired.iter().any(|wanted| wanted.id.same_object(id)));
+        // Hooks go by their own policy.
+        let left = left.filter(|(id, object)| self.live_hook(id, object, rendered, instance).is_none());
+        left.map(|(id, object)| Extra {
+            id: id.clone(),
+            // An object whose options cannot be read is kept rather than deleted.
+            options: ObjectOptions::read(object).unwrap_or(ObjectOptions {
+                prune: false,
+                delete: false,
+                ..ObjectOptions::default()
+            }),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            health: self.health_of(id, object),
+        })
+        .collect()
+    }
 }

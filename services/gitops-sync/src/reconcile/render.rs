@@ -3,30 +3,28 @@
 //! Every refusal becomes a fault of the status, never an error of the loop: it waits for a person or
 //! for the next look at the repository.
 
+use jiff::Timestamp;
 use mlp_crds::Application;
 use mlp_crds::argocd::AppProjectSpec;
 use mlp_model::Classified as _;
 use mlp_reconcile::ObjectRef;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::ApplicationReconciler;
 use super::kinds::Kind;
+use crate::domain::hook::Hook;
 use crate::domain::identity::{self, ObjectId, TRACKING_ID};
 use crate::domain::manifest::{self, Manifest};
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::project::{self, Scope, Tenant};
-use crate::domain::request::Request;
+use crate::domain::request::{self, Request};
 use crate::domain::status::{COMPARISON, Fault, INVALID_SPEC};
+use crate::domain::tool::Tool;
+use crate::domain::window::{self, Subject, Windows};
 use crate::error::Error;
-use crate::store::{Checkout, Query};
-
-/// Files that make a folder another tool's.
-const OTHER_TOOLS: [(&str, &str); 4] = [
-    ("Chart.yaml", "Helm"),
-    ("kustomization.yaml", "Kustomize"),
-    ("kustomization.yml", "Kustomize"),
-    ("Kustomization", "Kustomize"),
-];
+use crate::render::{Helm, Kustomize, Renderer};
+use crate::store::{Content, Query, Source};
 
 /// One object that is wanted, ready to be applied.
 #[derive(Clone, Debug)]
@@ -41,7 +39,14 @@ pub(super) struct Desired {
 /// All objects of one commit.
 pub(super) struct Rendered {
     pub(super) revision: String,
+    pub(super) tool: Tool,
     pub(super) desired: Vec<Desired>,
+    /// Those that run in a sync.
+    pub(super) hooks: Vec<Desired>,
+    /// What is left out, in words.
+    pub(super) left_out: Vec<String>,
+    /// A digest of all of it.
+    pub(super) content: String,
 }
 
 /// A project and the Application's place, checked.
@@ -54,6 +59,34 @@ pub(super) struct Permission {
 impl Permission {
     fn scope(&self) -> Scope<'_> {
         Scope { namespace: &self.namespace, tenant: &self.tenant, project: self.project.as_ref() }
+    }
+
+    /// Whether the project exists, so that what it says was checked.
+    pub(super) const fn has_project(&self) -> bool {
+        self.project.is_some()
+    }
+
+    /// Whose the Application is.
+    pub(super) const fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// What the project's windows say about the Application now.
+    pub(super) fn windows(
+        &self,
+        application: &Application,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Windows, Fault> {
+        let windows = self.project.as_ref().and_then(|project| project.rest.get("syncWindows"));
+        let subject = Subject {
+            application: application.metadata.name.as_deref().unwrap_or_default(),
+            namespace: &request.namespace,
+            clusters: [request::IN_CLUSTER_SERVER, request::IN_CLUSTER_NAME],
+        };
+        let judged = window::judge(windows.unwrap_or(&Value::Null), subject, now);
+        judged
+            .map_err(|message| Fault::new(INVALID_SPEC, format!("project `{}`: {message}", request.project)))
     }
 }
 
@@ -98,25 +131,73 @@ impl ApplicationReconciler {
         revision: &str,
         fresh: bool,
     ) -> Result<Result<Rendered, Fault>, Error> {
+        let credential = match self.credential(request, permission) {
+            Ok(credential) => credential,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let query = Query {
+            credential: credential.clone(),
             url: request.repository.clone(),
             revision: revision.to_owned(),
             path: request.path.clone(),
-            files: request.files.clone(),
+            application: application.metadata.name.clone().unwrap_or_default(),
+            rendering: request.rendering.clone(),
             fresh,
+        };
+        let unread = |error: &dyn std::fmt::Display, reason: &str| {
+            tracing::info!(reason, %error, "source not read");
+            Ok(Err(Fault::new(COMPARISON, error.to_string())))
         };
         let checkout = match self.repositories.read(query).await {
             Ok(checkout) => checkout,
-            Err(error) => {
-                tracing::info!(reason = error.reason(), %error, "source not read");
-                return Ok(Err(Fault::new(COMPARISON, error.to_string())));
+            Err(error) => return unread(&error, error.reason()),
+        };
+        let tool = checkout.content.tool();
+        let read = match checkout.content {
+            Content::Manifests(files) => manifest::parse_all(&files, self.limits),
+            Content::Tree(tool, entries) => {
+                let renderer = self.renderer(application, request, tool).await?;
+                let source = Source { url: &request.repository, credential: credential.as_ref() };
+                let made = self.renderers.render(&self.repositories, source, entries, &*renderer).await;
+                let made = match made {
+                    Ok(made) => made,
+                    Err(error) => return unread(&error, error.reason()),
+                };
+                let from = format!(
+                    "{} of {}",
+                    tool.as_str(),
+                    if request.path.is_empty() { "the root" } else { &request.path }
+                );
+                manifest::parse_all(&[(from, made.to_string())], self.limits)
             }
         };
-        let manifests = match manifests(application, &checkout, self.limits) {
+        let manifests = match read {
             Ok(manifests) => manifests,
-            Err(fault) => return Ok(Err(fault)),
+            Err(error) => return Ok(Err(Fault::new(COMPARISON, error.to_string()))),
         };
-        self.place(application, request, permission, checkout.revision, manifests).await
+        self.place(application, request, permission, (checkout.revision, tool), manifests).await
+    }
+
+    /// The tool with what it is told.
+    async fn renderer(
+        &self,
+        application: &Application,
+        request: &Request,
+        tool: Tool,
+    ) -> Result<Box<dyn Renderer>, Error> {
+        let folder = request.path.clone();
+        if tool != Tool::Helm {
+            return Ok(Box::new(Kustomize { folder }));
+        }
+        let served = self.kinds.served().await?;
+        Ok(Box::new(Helm {
+            folder,
+            options: request.rendering.helm.clone(),
+            application: application.metadata.name.clone().unwrap_or_default(),
+            namespace: request.namespace.clone(),
+            kube_version: served.version.clone(),
+            api_versions: served.kinds.clone(),
+        }))
     }
 
     /// Fills in namespaces and tracking ids, and checks each object against the project.
@@ -125,7 +206,7 @@ impl ApplicationReconciler {
         application: &Application,
         request: &Request,
         permission: &Permission,
-        revision: String,
+        (revision, tool): (String, Tool),
         mut manifests: Vec<Manifest>,
     ) -> Result<Result<Rendered, Fault>, Error> {
         let instance = self.instance(application);
@@ -149,7 +230,12 @@ impl ApplicationReconciler {
         if let Err(error) = manifest::refuse_repeats(&manifests) {
             return Ok(Err(Fault::new(COMPARISON, error.to_string())));
         }
-        let desired = manifests.into_iter().zip(kinds).map(|(manifest, kind)| {
+        let at_deletion =
+            manifests.iter().filter(|one| one.options.hook.is_some_and(|hook| hook.at_deletion));
+        let left_out =
+            at_deletion.map(|one| format!("{} is a hook of its Application's end, which is not run", one.id));
+        let left_out = left_out.collect();
+        let all = manifests.into_iter().zip(kinds).map(|(manifest, kind)| {
             let mut object = manifest.object;
             if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
                 let tracking = identity::tracking_id(&instance, &manifest.id);
@@ -157,7 +243,11 @@ impl ApplicationReconciler {
             }
             Desired { id: manifest.id, options: manifest.options, kind, object }
         });
-        Ok(Ok(Rendered { revision, desired: desired.collect() }))
+        let (hooks, desired): (Vec<_>, Vec<_>) = all.partition(|one: &Desired| one.options.hook.is_some());
+        let hooks: Vec<_> =
+            hooks.into_iter().filter(|one| one.options.hook.is_some_and(Hook::runs)).collect();
+        let content = content(desired.iter().chain(&hooks));
+        Ok(Ok(Rendered { revision, tool, desired, hooks, left_out, content }))
     }
 
     fn check(
@@ -183,21 +273,16 @@ impl ApplicationReconciler {
     }
 }
 
-fn manifests(
-    application: &Application,
-    checkout: &Checkout,
-    limits: manifest::Limits,
-) -> Result<Vec<Manifest>, Fault> {
-    let directory = application.spec.source.as_ref().is_some_and(|source| source.directory.is_some());
-    let other =
-        OTHER_TOOLS.iter().find(|(file, _)| !directory && checkout.names.iter().any(|name| name == file));
-    if let Some((file, tool)) = other {
-        let message = format!(
-            "the source holds {file}; {tool} is not supported: render it before, or set spec.source.directory to read the folder as plain manifests"
-        );
-        return Err(Fault::new(INVALID_SPEC, message));
+/// The same for the same objects, in whatever order they stand in git.
+fn content<'a>(all: impl Iterator<Item = &'a Desired>) -> String {
+    let mut objects: Vec<String> = all.map(|desired| desired.object.to_string()).collect();
+    objects.sort_unstable();
+    let mut digest = Sha256::new();
+    for object in objects {
+        digest.update(object.len().to_le_bytes());
+        digest.update(object.as_bytes());
     }
-    manifest::parse_all(&checkout.files, limits).map_err(|error| Fault::new(COMPARISON, error.to_string()))
+    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The scope that a CustomResourceDefinition of the same source gives a kind.

@@ -1,12 +1,13 @@
 //! Whose a namespace is, and whether it is ready: from watch caches, at no call.
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::{Api, ResourceExt};
 use mlp_crds::{AppProject, Application, ApplicationRecord, Team};
 use mlp_model::labels;
 use mlp_reconcile::conditions::READY;
 use mlp_reconcile::{Controller, Handle, ObjectRef, Store, conditions, watcher};
 
+use crate::domain::credential::SECRET_TYPE;
 use crate::domain::project::Tenant;
 use crate::events::consume::WakeApplications;
 
@@ -17,7 +18,14 @@ pub struct Caches {
     pub(super) teams: Store<Team>,
     pub(super) projects: Store<AppProject>,
     pub(super) records: Store<ApplicationRecord>,
+    /// Argo CD's own configuration.
+    pub(super) settings: Store<ConfigMap>,
+    /// Argo CD's credentials for repositories.
+    pub(super) credentials: Store<Secret>,
 }
+
+/// The ConfigMap of Argo CD's configuration, in its control namespace.
+pub(super) const SETTINGS: &str = "argocd-cm";
 
 /// Adds the watches that fill the caches and wake the Applications concerned.
 pub fn watches(
@@ -42,12 +50,24 @@ pub fn watches(
         references(&destined, |application| destination(application).is_some_and(|name| names.contains(name)))
     });
     let (projects, writer) = mlp_reconcile::store();
+    let of_project = applications.clone();
     let own = Api::<AppProject>::namespaced(client.clone(), control_namespace);
     let controller =
         controller.watches_into(writer, own, watcher::Config::default(), move |project: &AppProject| {
             let name = project.name_any();
-            references(&applications, |application| application.spec.project == name)
+            references(&of_project, |application| application.spec.project == name)
         });
+    let (settings, writer) = mlp_reconcile::store();
+    let own = Api::<ConfigMap>::namespaced(client.clone(), control_namespace);
+    let named = watcher::Config::default().fields(&format!("metadata.name={SETTINGS}"));
+    let all_of_them = applications.clone();
+    let controller =
+        controller.watches_into(writer, own, named, move |_: &ConfigMap| references(&all_of_them, |_| true));
+    let (credentials, writer) = mlp_reconcile::store();
+    let own = Api::<Secret>::namespaced(client.clone(), control_namespace);
+    let labelled = watcher::Config::default().labels(SECRET_TYPE);
+    let controller =
+        controller.watches_into(writer, own, labelled, move |_: &Secret| references(&applications, |_| true));
     let (records, writer) = mlp_reconcile::store();
     let all = Api::<ApplicationRecord>::all(client.clone());
     // A record whose Application is gone wakes a key that is absent, and is then removed.
@@ -64,7 +84,7 @@ pub fn watches(
         record.status.as_ref()?.observed_generation
     });
     let control_namespace = control_namespace.to_owned();
-    (controller, Caches { control_namespace, namespaces, teams, projects, records })
+    (controller, Caches { control_namespace, namespaces, teams, projects, records, settings, credentials })
 }
 
 fn destination(application: &Application) -> Option<&String> {

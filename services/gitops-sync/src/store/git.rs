@@ -6,13 +6,16 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice as _;
 use gix::object::tree::EntryKind;
 
-use super::{Checkout, Error, Query};
+use super::{Checkout, Content, Error, Query, tree};
 use crate::domain::manifest::Limits;
+use crate::domain::tool::Tool;
 
 /// The shortest abbreviation of a commit that is accepted.
 const SHORT: usize = 7;
+/// Entries of folders that are looked at: one tree may stand in another without end, at no size at all.
+pub(super) const ENTRIES: usize = 100_000;
 /// How deep folders may lie.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 
 /// Opens a repository without reading the machine's or user's git configuration.
 pub(super) fn open(folder: &Path, url: &str) -> Result<gix::Repository, Error> {
@@ -78,6 +81,7 @@ pub(super) fn read_files(
     let revision = commit.to_string();
     let no_path = || Error::NoPath { revision: revision.clone(), path: query.path.clone() };
     let root = repository.find_object(commit).map_err(fault)?.peel_to_tree().map_err(fault)?;
+    let top = root.clone();
     let folder = if query.path.is_empty() {
         root
     } else {
@@ -88,11 +92,24 @@ pub(super) fn read_files(
     for entry in folder.iter() {
         names.push(entry.map_err(fault)?.filename().to_string());
     }
-    let mut walk = Walk { repository, query, limits, files: Vec::new(), bytes: 0 };
-    walk.folder(&folder, "", 0)?;
-    let mut files = walk.files;
-    files.sort();
-    Ok(Checkout { revision, names, files })
+    let overriding = [".argocd-source.yaml".to_owned(), format!(".argocd-source-{}.yaml", query.application)];
+    if let Some(name) = names.iter().find(|name| overriding.contains(name)) {
+        let detail =
+            "overrides the Application, which is not supported; write it into spec.source".to_owned();
+        return Err(Error::File { file: name.clone(), detail });
+    }
+    let tool = query.rendering.tool.unwrap_or_else(|| Tool::of(names.iter().map(String::as_str)));
+    let content = match tool {
+        Tool::Directory => {
+            let mut walk = Walk { repository, query, limits, files: Vec::new(), bytes: 0, seen: 0 };
+            walk.folder(&folder, "", 0)?;
+            let mut files = walk.files;
+            files.sort();
+            Content::Manifests(files)
+        }
+        tool => Content::Tree(tool, tree::collect(repository, &top, query, tool, limits)?),
+    };
+    Ok(Checkout { revision, content })
 }
 
 struct Walk<'a> {
@@ -101,6 +118,8 @@ struct Walk<'a> {
     limits: Limits,
     files: Vec<(String, String)>,
     bytes: usize,
+    /// Entries looked at, whether they count or not.
+    seen: usize,
 }
 
 impl Walk<'_> {
@@ -109,9 +128,13 @@ impl Walk<'_> {
         let fault = |error: gix::Error| unreachable_error(&self.query.url, &error);
         for entry in tree.iter() {
             let entry = entry.map_err(fault)?;
+            self.seen += 1;
+            if self.seen > ENTRIES {
+                return Err(self.too_much(format!("{ENTRIES} entries")));
+            }
             let inner = format!("{prefix}{}", entry.filename());
             match entry.kind() {
-                EntryKind::Tree if self.query.files.recurse => {
+                EntryKind::Tree if self.query.rendering.files.recurse => {
                     if depth >= DEPTH {
                         return Err(self.too_much(format!("{DEPTH} levels of folders")));
                     }
@@ -120,7 +143,7 @@ impl Walk<'_> {
                     self.folder(&below, &format!("{inner}/"), depth + 1)?;
                 }
                 EntryKind::Tree => {}
-                _ if !self.query.files.takes(&inner) => {}
+                _ if !self.query.rendering.files.takes(&inner) => {}
                 EntryKind::Blob | EntryKind::BlobExecutable => self.file(&inner, entry.oid().to_owned())?,
                 EntryKind::Link => {
                     return Err(self.file_error(&inner, "is a symbolic link; put the file itself there"));

@@ -7,12 +7,16 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Instant;
 
 use gix::ObjectId;
+use gix::credentials::helper::{Action, NextAction};
+use gix::credentials::protocol::Outcome;
 use gix::progress::Discard;
 use gix::protocol::handshake::Ref;
 use gix::remote::Direction;
+use gix::sec::identity::Account;
 use sha2::{Digest as _, Sha256};
 
 use super::{Checkout, Error, Options, Query, git, usage};
+use crate::domain::credential::Credential;
 
 /// What is mirrored: branches, tags and where the remote's HEAD points.
 const REFSPECS: [&str; 3] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/mlp/HEAD"];
@@ -64,7 +68,7 @@ impl Mirror {
         let young = state.fetched.is_some_and(|at| asked.saturating_duration_since(at) < options.interval);
         let repository = self.open(&query.url)?;
         if !young || query.fresh {
-            state.refs = self.fetch(&repository, &query.url)?;
+            state.refs = self.fetch(&repository, &query.url, query.credential.as_ref())?;
             state.fetched = Some(Instant::now());
             self.measure(options, &query.url, &mut state)?;
         }
@@ -87,11 +91,27 @@ impl Mirror {
         git::open(&self.folder, url)
     }
 
-    fn fetch(&self, repository: &gix::Repository, url: &str) -> Result<HashMap<String, ObjectId>, Error> {
+    fn fetch(
+        &self,
+        repository: &gix::Repository,
+        url: &str,
+        credential: Option<&Credential>,
+    ) -> Result<HashMap<String, ObjectId>, Error> {
         self.interrupt.store(false, Ordering::Relaxed);
+        // Nobody else is asked: not the machine's helpers, and no person.
+        let account = |action: Action| {
+            let (Action::Get(context), Some(credential)) = (action, credential) else { return Ok(None) };
+            let identity = Account {
+                username: credential.username.clone(),
+                password: credential.password.expose().clone(),
+                oauth_refresh_token: None,
+            };
+            Ok(Some(Outcome { identity, next: NextAction::from(context) }))
+        };
         let fetched = || -> Result<_, gix::Error> {
             let remote = repository.remote_at(url)?.with_refspecs(REFSPECS, Direction::Fetch)?;
-            let prepared = remote.connect(Direction::Fetch)?.prepare_fetch(Discard, Default::default())?;
+            let connection = remote.connect(Direction::Fetch)?.with_credentials(account);
+            let prepared = connection.prepare_fetch(Discard, Default::default())?;
             prepared.receive(Discard, &self.interrupt)
         };
         let outcome = fetched().map_err(|error| git::unreachable_error(url, &error))?;
@@ -114,6 +134,10 @@ impl Mirror {
         if given_up {
             self.interrupt.store(true, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.clone()
     }
 
     pub(super) fn bytes(&self) -> u64 {

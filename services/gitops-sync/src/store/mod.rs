@@ -6,6 +6,7 @@
 
 mod git;
 mod mirror;
+mod tree;
 mod usage;
 
 use std::collections::HashMap;
@@ -15,9 +16,11 @@ use std::time::{Duration, Instant};
 
 use mlp_model::{Class, Classified};
 
+use crate::domain::credential::Credential;
 use crate::domain::manifest::Limits;
 use crate::domain::project::normal_url;
-use crate::domain::request::FileRules;
+use crate::domain::request::Rendering;
+use crate::domain::tool::Tool;
 use mirror::Mirror;
 
 /// How repositories are kept.
@@ -38,30 +41,71 @@ pub struct Options {
     pub limits: Limits,
 }
 
+/// A repository, and with what it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Address.
+    pub url: &'a str,
+    /// The credential.
+    pub credential: Option<&'a Credential>,
+}
+
 /// What of a repository is wanted.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Address.
     pub url: String,
+    /// With what it is read.
+    pub credential: Option<Credential>,
     /// Branch, tag, commit or `HEAD`.
     pub revision: String,
     /// Folder; empty for the root.
     pub path: String,
-    /// Which files of the folder.
-    pub files: FileRules,
+    /// Name of the Application, for files that are for it alone.
+    pub application: String,
+    /// What makes the folder into manifests.
+    pub rendering: Rendering,
     /// Ask the remote now, however fresh the mirror is.
     pub fresh: bool,
 }
 
-/// Files of one folder at one commit.
+/// One folder at one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
     /// The commit, in full.
     pub revision: String,
-    /// Names directly in the folder, to recognise other tools by.
-    pub names: Vec<String>,
-    /// Path in the repository and text of each file that counts, by path.
-    pub files: Vec<(String, String)>,
+    /// What makes it into manifests.
+    pub content: Content,
+}
+
+/// What is in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Manifests: path in the repository and text of each file that counts, by path.
+    Manifests(Vec<(String, String)>),
+    /// Input of a tool: every file that it reads, by path.
+    Tree(Tool, Vec<Entry>),
+}
+
+impl Content {
+    /// What makes it into manifests.
+    pub const fn tool(&self) -> Tool {
+        match self {
+            Self::Manifests(_) => Tool::Directory,
+            Self::Tree(tool, _) => *tool,
+        }
+    }
+}
+
+/// A file, without its content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Path in the repository.
+    pub path: String,
+    /// Git's id of the content, in hex.
+    pub blob: String,
+    /// The content, where it is not the repository's own.
+    pub edited: Option<String>,
 }
 
 /// Why a repository could not be read. The message says what to change.
@@ -116,7 +160,9 @@ pub enum Error {
         detail: String,
     },
     /// The folder holds more than one Application may.
-    #[error("folder `{path}` holds more than {limit}; narrow it with spec.source.directory.include")]
+    #[error(
+        "folder `{path}` holds more than {limit}; split it, or narrow plain manifests with spec.source.directory.include"
+    )]
     TooMuch {
         /// Folder.
         path: String,
@@ -202,7 +248,7 @@ impl Repositories {
             })
             .await;
         }
-        let mirror = self.mirror(&query.url);
+        let mirror = self.mirror(Source { url: &query.url, credential: query.credential.as_ref() });
         let options = self.options.clone();
         let (worker, url) = (Arc::clone(&mirror), query.url.clone());
         let checkout = blocking(self.options.deadline, url, move || worker.read(&query, &options)).await;
@@ -211,8 +257,31 @@ impl Repositories {
         checkout
     }
 
-    fn mirror(&self, url: &str) -> Arc<Mirror> {
-        let key = normal_url(url);
+    /// The contents of files that [`Self::read`] named.
+    ///
+    /// # Errors
+    /// [`Error`]; a mirror that was dropped meanwhile is read anew with the next look.
+    pub async fn contents(
+        &self,
+        source: Source<'_>,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let url = source.url;
+        let folder = match url.strip_prefix("file://") {
+            Some(folder) => PathBuf::from(folder),
+            None => self.mirror(source).folder(),
+        };
+        let address = url.to_owned();
+        blocking(self.options.deadline, url.to_owned(), move || {
+            tree::contents(&git::open(&folder, &address)?, &address, entries)
+        })
+        .await
+    }
+
+    fn mirror(&self, source: Source<'_>) -> Arc<Mirror> {
+        // What was read with one credential is not shown to whoever has another, or none.
+        let with = source.credential.map(|credential| format!("#{}", credential.id)).unwrap_or_default();
+        let key = normal_url(source.url) + &with;
         let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
         let mirror =
             mirrors.entry(key.clone()).or_insert_with(|| Arc::new(Mirror::new(&self.options.folder, &key)));

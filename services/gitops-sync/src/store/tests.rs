@@ -60,11 +60,27 @@ fn options(folder: &Path) -> Options {
 
 fn query(url: &str, revision: &str, path: &str) -> Query {
     let (url, revision, path) = (url.into(), revision.into(), path.into());
-    Query { url, revision, path, files: FileRules { recurse: true, ..FileRules::default() }, fresh: false }
+    let files = crate::domain::request::FileRules { recurse: true, ..Default::default() };
+    Query {
+        url,
+        credential: None,
+        revision,
+        path,
+        application: "shop".into(),
+        rendering: Rendering { files, ..Rendering::default() },
+        fresh: false,
+    }
+}
+
+fn manifests(checkout: &Checkout) -> &[(String, String)] {
+    match &checkout.content {
+        Content::Manifests(files) => files,
+        Content::Tree(tool, _) => panic!("a tree of {tool:?}"),
+    }
 }
 
 fn paths(checkout: &Checkout) -> Vec<&str> {
-    checkout.files.iter().map(|(path, _)| path.as_str()).collect()
+    manifests(checkout).iter().map(|(path, _)| path.as_str()).collect()
 }
 
 #[tokio::test]
@@ -90,9 +106,8 @@ async fn branches_tags_commits_and_head_are_resolved() {
         let checkout = all.read(query(&repo.url(), revision, "app")).await.unwrap();
         assert_eq!(&checkout.revision, expected, "{revision}");
         assert_eq!(paths(&checkout), ["app/a.yaml", "app/sub/b.json"]);
-        assert_eq!(checkout.names, ["README.md", "a.yaml", "sub"]);
     }
-    let flat = Query { files: FileRules::default(), ..query(&repo.url(), "main", "") };
+    let flat = Query { rendering: Rendering::default(), ..query(&repo.url(), "main", "") };
     assert_eq!(paths(&all.read(flat).await.unwrap()), ["c.yaml"]);
 }
 
@@ -132,6 +147,14 @@ async fn bounds_links_and_binary_files_are_refused() {
 
 /// Serves a repository over HTTP with `git http-backend`; counts requests.
 fn serve(repo: &Repo) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
+    serve_for(repo, None)
+}
+
+/// The same for whoever sends these credentials; nobody else is let in.
+fn serve_for(
+    repo: &Repo,
+    authorization: Option<&'static str>,
+) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/.git", listener.local_addr().unwrap());
     let root = repo.0.path().to_owned();
@@ -141,13 +164,13 @@ fn serve(repo: &Repo) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
         for stream in listener.incoming().flatten() {
             counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let root = root.clone();
-            std::thread::spawn(move || answer(stream, &root));
+            std::thread::spawn(move || answer(stream, &root, authorization));
         }
     });
     (url, count)
 }
 
-fn answer(mut stream: TcpStream, root: &Path) -> Option<()> {
+fn answer(mut stream: TcpStream, root: &Path, authorization: Option<&str>) -> Option<()> {
     let (mut head, mut byte) = (Vec::new(), [0_u8]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).ok()?;
@@ -158,6 +181,11 @@ fn answer(mut stream: TcpStream, root: &Path) -> Option<()> {
         head.lines()
             .find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned))
     };
+    let sent = head.lines().find_map(|line| line.split_once(": Basic ").map(|(_, sent)| sent));
+    if authorization.is_some_and(|wanted| sent != Some(wanted)) {
+        let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        return stream.write_all(refusal.as_bytes()).ok();
+    }
     let mut request = head.lines().next()?.split(' ');
     let (method, target) = (request.next()?, request.next()?);
     let (path, arguments) = target.split_once('?').unwrap_or((target, ""));
@@ -219,4 +247,20 @@ async fn mirrors_are_bounded() {
     assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "the older mirror is gone");
     let none = Repositories::new(Options { max_bytes: 10, ..options(cache.path()) }).unwrap();
     assert!(matches!(none.read(query(&first, "main", "")).await, Err(Error::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn a_credential_is_not_sent_in_clear_text_and_no_mirror_is_shared_with_whoever_has_none() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    repo.commit(&[("a.yaml", "a: 1")]);
+    let (url, requests) = serve_for(&repo, Some("cm9ib3Q6czNjcmV0"));
+    let data = [("url", url.as_str()), ("username", "robot"), ("password", "s3cret")];
+    let data = data.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let credential = Credential::read("git", "u", "1", "repository", &data);
+    let all = Repositories::new(options(cache.path())).unwrap();
+    let error = all.read(Query { credential, ..query(&url, "main", "") }).await.unwrap_err();
+    assert!(error.to_string().contains("clear text") && !error.to_string().contains("s3cret"), "{error}");
+    assert!(requests.load(std::sync::atomic::Ordering::SeqCst) >= 1);
+    assert!(matches!(all.read(query(&url, "main", "")).await, Err(Error::Unreachable { .. })));
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 2, "one for each who asks");
 }

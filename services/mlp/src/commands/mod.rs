@@ -7,6 +7,7 @@ mod doctor;
 mod down;
 mod env;
 mod events;
+mod health;
 mod logs;
 mod network_agent;
 mod restart;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Logs(flags) => logs::logs(&global, &flags).await,
         Command::Events(verb) => events::events(&global, &verb).await,
         Command::Team(flags) => team::team(&global, &flags).await,
+        Command::Health(verb) => health::health(&verb),
         Command::Restart(flags) => restart::restart(&global, &flags).await,
         Command::Trace(flags) => trace::trace(&global, &flags).await,
         Command::Doctor => doctor::doctor(&global).await,

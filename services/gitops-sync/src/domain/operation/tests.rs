@@ -45,18 +45,26 @@ struct Case {
     picture: Picture,
     last: Option<OperationState>,
     asked: Option<Operation>,
+    windows: Windows,
     now: i64,
 }
 
 impl Case {
     fn new(request: Request, picture: Picture) -> Self {
-        Self { request, picture, last: None, asked: None, now: 1_000 }
+        Self { request, picture, last: None, asked: None, windows: Windows::default(), now: 1_000 }
     }
 
     fn next(&self) -> Step {
         let status = ApplicationStatus { operation_state: self.last.clone(), ..ApplicationStatus::default() };
-        let (request, picture) = (&self.request, &self.picture);
-        next(Situation { request, status: &status, asked: self.asked.as_ref(), picture, now: at(self.now) })
+        let (request, picture, windows) = (&self.request, &self.picture, &self.windows);
+        next(Situation {
+            request,
+            status: &status,
+            asked: self.asked.as_ref(),
+            picture,
+            windows,
+            now: at(self.now),
+        })
     }
 
     fn run(&self) -> OperationState {
@@ -162,6 +170,8 @@ fn a_newer_revision_replaces_a_running_automated_sync() {
     case.last = Some(case.run());
     assert_eq!(case.run().sync_result.unwrap().revision, "r1");
     case.picture.revision = "r2".into();
+    assert_eq!(case.run().sync_result.unwrap().revision, "r1", "a commit that changes nothing of it");
+    case.picture.content = "other".into();
     assert_eq!(case.run().sync_result.unwrap().revision, "r2");
 }
 
@@ -206,4 +216,29 @@ proptest! {
         case.now = now;
         prop_assert_eq!(case.next(), Step::Idle);
     }
+}
+
+#[test]
+fn a_closed_window_keeps_a_sync_from_beginning_and_holds_one_that_runs() {
+    let closed = || Closed { why: "the project's window `deny` forbids it".into(), until: Some(at(5_000)) };
+    let mut case = Case::new(full(), picture(Presence::Missing));
+    case.windows.automated = Some(closed());
+    assert_eq!(case.next(), Step::Closed(None, closed()), "nothing begins by itself");
+    case.asked = Some(Operation { sync: Some(SyncOperation::default()), ..Operation::default() });
+    assert!(matches!(case.next(), Step::Run(_)), "by hand it may");
+    case.windows.manual = Some(closed());
+    let Step::Closed(Some(state), _) = case.next() else { panic!("{:?}", case.next()) };
+    assert_eq!(
+        (state.phase.as_str(), state.message.unwrap().starts_with("waiting: the project's")),
+        (RUNNING, true)
+    );
+
+    let open = Case::new(full(), picture(Presence::Missing));
+    let Step::Run(running) = open.next() else { panic!("{:?}", open.next()) };
+    let mut case = Case { last: Some(running.clone()), ..Case::new(full(), picture(Presence::Missing)) };
+    case.windows.automated = Some(closed());
+    let Step::Closed(Some(state), _) = case.next() else { panic!("{:?}", case.next()) };
+    assert_eq!(state.started_at, running.started_at, "it goes on when the window opens");
+    case.windows.overrun = true;
+    assert!(matches!(case.next(), Step::Run(_)), "or to its end");
 }

@@ -91,3 +91,15 @@ fn kinds() {
     assert!(check_kind(scope, &id("rbac.authorization.k8s.io", "Role"), true).is_err());
     assert!(check_kind(scope, &id("", "Secret"), true).is_ok());
 }
+
+#[test]
+fn what_would_narrow_and_is_not_done_is_refused_by_name() {
+    let says = |spec: Value| {
+        let project = project(spec);
+        let scope = Scope { namespace: "mlp-system", tenant: &Tenant::Platform, project: Some(&project) };
+        check_source(scope, &wanted("https://git.example/a")).map(|refusal| refusal.message)
+    };
+    assert_eq!(says(json!({"sourceRepos": ["*"], "signatureKeys": []})), None);
+    let said = says(json!({"sourceRepos": ["*"], "signatureKeys": [{"keyID": "4AEE18F83AFDEB23"}]})).unwrap();
+    assert!(said.contains("`shop` has spec.signatureKeys, which is not supported"), "{said}");
+}

@@ -23,7 +23,7 @@ fn a_plain_directory_is_read_with_argo_cds_defaults() {
     assert_eq!((request.namespace.as_str(), request.history), ("ml-team", 10));
     assert_eq!(request.automated, None);
     assert_eq!(request.retry, RetryRule::default());
-    assert!(request.files.takes("a.yaml") && !request.files.takes("README.md"));
+    assert!(request.rendering.files.takes("a.yaml") && !request.rendering.files.takes("README.md"));
     let head = validate(&spec(|value| {
         value["source"].as_object_mut().unwrap().remove("targetRevision");
     }));
@@ -49,9 +49,9 @@ fn policy_is_read() {
     let waits: Vec<u64> = (0..6).map(|retry| request.retry.wait(retry).as_secs()).collect();
     assert_eq!(waits, [1, 3, 9, 27, 60, 60]);
     assert!(
-        request.files.takes("a/b.yaml")
-            && !request.files.takes("test/b.yaml")
-            && !request.files.takes("b.yml")
+        request.rendering.files.takes("a/b.yaml")
+            && !request.rendering.files.takes("test/b.yaml")
+            && !request.rendering.files.takes("b.yml")
     );
 }
 
@@ -65,9 +65,10 @@ type Change = fn(&mut Value);
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    let table: [(&str, Change); 18] = [
-        ("spec.source.helm", |v| v["source"]["helm"] = json!({})),
-        ("spec.source.kustomize", |v| v["source"]["kustomize"] = json!({"images": []})),
+    let table: [(&str, Change); 19] = [
+        ("spec.source.helm.valueFiles[0]", |v| v["source"]["helm"] = json!({"valueFiles": ["$x/v.yaml"]})),
+        ("spec.source.kustomize.version", |v| v["source"]["kustomize"] = json!({"version": "v5"})),
+        ("spec.source.kustomize", |v| v["source"]["kustomize"] = json!({"images": "x"})),
         ("spec.source.plugin", |v| v["source"]["plugin"] = json!({"name": "x"})),
         ("spec.source.chart", |v| v["source"]["chart"] = json!("nginx")),
         ("spec.source.ref", |v| v["source"]["ref"] = json!("values")),
@@ -97,9 +98,9 @@ fn what_is_not_supported_is_refused_by_name() {
 #[test]
 fn all_refusals_come_at_once() {
     let fields = refused(|value| {
-        value["source"]["helm"] = json!({});
+        value["source"]["helm"] = json!({"new": true});
         value["project"] = json!("");
         value["destination"] = json!({});
     });
-    assert_eq!(fields, ["spec.project", "spec.destination.namespace", "spec.source.helm"]);
+    assert_eq!(fields, ["spec.project", "spec.destination.namespace", "spec.source.helm.new"]);
 }

@@ -44,7 +44,7 @@ fn outcome(phase: &str) -> Outcome {
         deleting: false,
         health: None,
     }];
-    let picture = Picture { revision: "a".repeat(40), items, stages: Vec::new(), extras, gaps: Vec::new() };
+    let picture = Picture { revision: "a".repeat(40), items, extras, ..Picture::default() };
     let operation = OperationState {
         operation: Operation {
             initiated_by: Some(OperationInitiator { automated: true, ..Default::default() }),

@@ -107,6 +107,9 @@ pub struct ResourceStatus {
     /// Wave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_wave: Option<i64>,
+    /// Whether it is a hook.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hook: bool,
     /// Fields that we do not read.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -218,9 +221,12 @@ pub struct ResourceResult {
     /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// PreSync, Sync, PostSync or SyncFail.
+    /// PreSync, Sync, PostSync or SyncFail: where in the sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_phase: Option<String>,
+    /// When a hook runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_type: Option<String>,
     /// Phase of a hook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook_phase: Option<String>,

@@ -1,211 +1,22 @@
-//! The loop against a real API server, a real broker and real repositories.
+//! What git holds becomes and stays true.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
-
-use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
-use mlp_bus::{Bus, BusOptions, Relay, Topology};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use mlp_crds::ApplicationRecord;
 use mlp_crds::argocd::ApplicationStatus;
-use mlp_crds::{Application, ApplicationRecord};
-use mlp_gitops_sync::domain::manifest::Limits;
-use mlp_gitops_sync::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
-use mlp_gitops_sync::store::{Options as RepositoryOptions, Repositories};
-use mlp_harness::{ControlPlane, NatsOptions, NatsServer, TestNamespace, wait_until};
-use mlp_reconcile::{Controller, Handle, ObjectRef, Options, Trigger, WriteCounter, watcher};
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+use mlp_harness::{ControlPlane, wait_until};
+use mlp_reconcile::ObjectRef;
+use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(30);
-const NAME: &str = "shop";
-
-/// A repository, a namespace that is both control plane's and destination, and the service's loop.
-struct World {
-    repository: TempDir,
-    cache: TempDir,
-    namespace: TestNamespace,
-    client: kube::Client,
-    _nats: NatsServer,
-    bus: Bus,
-}
-
-struct Loop {
-    applications: Handle<Application>,
-    writes: WriteCounter,
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl World {
-    async fn new() -> Self {
-        let plane = ControlPlane::shared().await.unwrap();
-        plane.install(&mlp_crds::all()).await.unwrap();
-        let nats = NatsServer::start(NatsOptions::default()).await.unwrap();
-        let bus = Bus::connect(BusOptions {
-            servers: vec![nats.url()],
-            client_name: "test".into(),
-            ..BusOptions::default()
-        });
-        let bus = bus.await.unwrap();
-        bus.ensure_streams(&Topology::builtin().unwrap().streams).await.unwrap();
-        let world = Self {
-            repository: tempfile::tempdir().unwrap(),
-            cache: tempfile::tempdir().unwrap(),
-            namespace: plane.namespace().await.unwrap(),
-            client: plane.client().await.unwrap(),
-            _nats: nats,
-            bus,
-        };
-        world.git(&["init", "--quiet", "--initial-branch", "main"]);
-        world
-    }
-
-    fn git(&self, arguments: &[&str]) {
-        let mut command = Command::new("git");
-        command
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-C"])
-            .arg(self.repository.path());
-        let output = command.args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").output();
-        let output = output.expect("git is needed: install the package git");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// Writes files (an empty text removes one) and commits.
-    fn commit(&self, files: &[(&str, &str)]) {
-        for (name, text) in files {
-            let path = self.repository.path().join(name);
-            if text.is_empty() {
-                std::fs::remove_file(path).unwrap();
-            } else {
-                std::fs::write(path, text).unwrap();
-            }
-        }
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]);
-    }
-
-    /// Starts the loop as the composition root does.
-    fn start(&self) -> Loop {
-        let (client, writes) = WriteCounter::wrap(self.client.clone());
-        let namespace = self.namespace.name();
-        let mine = Api::<Application>::namespaced(client.clone(), namespace);
-        let options = Options { trigger: Trigger::SpecOrMetadata, ..Options::default() };
-        let controller = Controller::new("gitops-sync", mine, watcher::Config::default(), options);
-        let (controller, caches) = watches(controller, &client, namespace);
-        let applications = controller.handle();
-        let (asks, watcher) = watcher_pair(client.clone(), namespace, applications.clone());
-        let reconciler = ApplicationReconciler::new(Parts {
-            client,
-            applications: applications.clone(),
-            caches,
-            repositories: Arc::new(Repositories::new(repositories(self.cache.path())).unwrap()),
-            limits: Limits::default(),
-            watches: asks,
-            relay: Relay::new(self.bus.publisher()),
-        });
-        let stop = CancellationToken::new();
-        let (first, second) = (stop.clone(), stop.clone());
-        let task = tokio::spawn(async move {
-            tokio::join!(controller.run(reconciler, first), watcher.run(second));
-        });
-        Loop { applications, writes, stop, task }
-    }
-
-    fn applications(&self) -> Api<Application> {
-        Api::namespaced(self.client.clone(), self.namespace.name())
-    }
-
-    fn maps(&self) -> Api<ConfigMap> {
-        Api::namespaced(self.client.clone(), self.namespace.name())
-    }
-
-    async fn declare(&self, policy: Value) {
-        let url = format!("file://{}", self.repository.path().display());
-        let spec = json!({
-            "project": "default",
-            "source": {"repoURL": url, "targetRevision": "main"},
-            "destination": {"server": "https://kubernetes.default.svc", "namespace": self.namespace.name()},
-            "syncPolicy": policy,
-        });
-        let application = Application::new(NAME, serde_json::from_value(spec).unwrap());
-        self.applications().create(&PostParams::default(), &application).await.unwrap();
-    }
-
-    async fn status(&self, what: &str, wanted: impl Fn(&ApplicationStatus) -> bool) -> ApplicationStatus {
-        let look = || async {
-            let application = self.applications().get(NAME).await.ok()?;
-            application.status.filter(|status| wanted(status))
-        };
-        match wait_until(LIMIT, what, look).await {
-            Ok(status) => status,
-            Err(error) => panic!("{error}: {:#?}", self.applications().get(NAME).await.unwrap().status),
-        }
-    }
-
-    async fn greeting(&self, text: Option<&str>) {
-        wait_until(LIMIT, &format!("greeting {text:?}"), || async {
-            let map = self.maps().get_opt("settings").await.ok()?;
-            let found = map.and_then(|map| map.data?.get("greeting").cloned());
-            (found.as_deref() == text).then_some(())
-        })
-        .await
-        .unwrap();
-    }
-}
-
-impl Loop {
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.unwrap();
-    }
-}
-
-fn repositories(cache: &Path) -> RepositoryOptions {
-    RepositoryOptions {
-        folder: cache.to_owned(),
-        interval: Duration::from_millis(200),
-        allow_files: true,
-        max_bytes: 1 << 30,
-        deadline: Duration::from_secs(20),
-        limits: Limits::default(),
-    }
-}
-
-fn settings(greeting: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{greeting: {greeting}}}\n")
-}
-
-fn word(status: &ApplicationStatus) -> &str {
-    status.sync.as_ref().map(|sync| sync.status.as_str()).unwrap_or_default()
-}
-
-fn phase(status: &ApplicationStatus) -> &str {
-    status.operation_state.as_ref().map(|state| state.phase.as_str()).unwrap_or_default()
-}
-
-fn automated() -> Value {
-    json!({"automated": {"prune": true, "selfHeal": true}})
-}
+use crate::world::{LIMIT, NAME, World, automated, phase, settings, word};
 
 #[tokio::test]
 async fn what_git_holds_becomes_and_stays_true_and_a_steady_state_writes_nothing() {
     let world = World::new().await;
     let extra = "apiVersion: v1\nkind: Secret\nmetadata: {name: extra}\nstringData: {a: b}\n";
     world.commit(&[("a.yaml", &settings("hello")), ("b.yaml", extra)]);
-    let running = world.start();
+    let running = world.start().await;
     world.declare(automated()).await;
     let status = world.status("the first sync", |status| word(status) == "Synced").await;
     assert_eq!((phase(&status), status.resources.len(), status.history.len()), ("Succeeded", 2, 1));
@@ -254,7 +65,7 @@ async fn what_git_holds_becomes_and_stays_true_and_a_steady_state_writes_nothing
 async fn a_broken_commit_touches_nothing_and_the_next_one_heals() {
     let world = World::new().await;
     world.commit(&[("a.yaml", &settings("hello"))]);
-    let running = world.start();
+    let running = world.start().await;
     world.declare(automated()).await;
     world.greeting(Some("hello")).await;
     world.commit(&[("a.yaml", "data: [\n")]);
@@ -278,7 +89,7 @@ async fn a_missing_kind_delays_and_a_restart_in_between_changes_nothing() {
     let late = settings("late")
         .replace("{name: settings}", "{name: settings, annotations: {argocd.argoproj.io/sync-wave: '1'}}");
     world.commit(&[("a.yaml", &late), ("t.yaml", &thing)]);
-    let running = world.start();
+    let running = world.start().await;
     world.declare(automated()).await;
     let waits = |status: &ApplicationStatus| {
         let message =
@@ -300,7 +111,7 @@ async fn a_missing_kind_delays_and_a_restart_in_between_changes_nothing() {
     .unwrap();
     let plane = ControlPlane::shared().await.unwrap();
     plane.install(std::slice::from_ref(&definition)).await.unwrap();
-    let running = world.start();
+    let running = world.start().await;
     let status = world.status("the end of the sync", |status| phase(status) == "Succeeded").await;
     assert_eq!(status.history.len(), 1, "one operation, resumed");
     world.greeting(Some("late")).await;
@@ -313,7 +124,7 @@ async fn a_missing_kind_delays_and_a_restart_in_between_changes_nothing() {
 async fn a_sync_by_hand_is_done_once_and_the_way_out_takes_the_objects_along() {
     let world = World::new().await;
     world.commit(&[("a.yaml", &settings("hello"))]);
-    let running = world.start();
+    let running = world.start().await;
     world.declare(json!({})).await;
     world.status("the comparison", |status| word(status) == "OutOfSync").await;
     let asked = json!({"operation": {"initiatedBy": {"username": "ada"}, "sync": {}}});
@@ -352,7 +163,7 @@ async fn what_runs_on_simulated_nodes_is_said_to_be() {
         template:\n    metadata: {labels: {app: web}}\n    spec:\n      automountServiceAccountToken: false\n      \
         containers: [{name: web, image: \"shop:1\"}]\n";
     world.commit(&[("a.yaml", deployment)]);
-    let running = world.start();
+    let running = world.start().await;
     world.declare(automated()).await;
     let health = |status: &ApplicationStatus| status.health.clone().unwrap_or_default();
     let status = world

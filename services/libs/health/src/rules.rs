@@ -1,4 +1,4 @@
-//! Health of one live object, by the built-in rules of Argo CD.
+//! Health of one live object, by the rules that Argo CD has built in.
 //!
 //! A kind that keeps no status has no health and lowers nothing. A kind that keeps a status which no
 //! rule reads is Unknown, never Healthy by absence.
@@ -7,8 +7,6 @@ mod conditions;
 mod workloads;
 
 use serde_json::Value;
-
-use super::identity::ObjectId;
 
 /// Health, best first; the worst of all objects is the Application's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +26,13 @@ pub enum Level {
 }
 
 impl Level {
+    /// The level of a word that Argo CD writes.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Healthy, Self::Suspended, Self::Progressing, Self::Missing, Self::Degraded, Self::Unknown]
+            .into_iter()
+            .find(|level| level.as_str() == word)
+    }
+
     /// The word that Argo CD writes.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,18 +90,27 @@ const STATELESS: [(&str, &str); 20] = [
     ("argoproj.io", "AppProject"),
 ];
 
-/// Health of a live object; none where its kind has none.
-pub fn of(id: &ObjectId, live: &Value) -> Option<Health> {
-    if live.pointer("/metadata/deletionTimestamp").is_some() {
-        return Some(Health::new(Level::Progressing, "Pending deletion"));
-    }
+/// Whether a live object is on its way out, or asks not to be looked at: no script is asked then.
+pub(crate) fn decides_before_scripts(live: &Value) -> bool {
+    live.pointer("/metadata/deletionTimestamp").is_some() || is_ignored(live)
+}
+
+fn is_ignored(live: &Value) -> bool {
     let annotation = live
         .pointer("/metadata/annotations")
         .and_then(|all| all.get("argocd.argoproj.io/ignore-healthcheck"));
-    if annotation.and_then(Value::as_str) == Some("true") {
+    annotation.and_then(Value::as_str) == Some("true")
+}
+
+/// Health of a live object of a kind; none where the kind has none.
+pub fn of(group: &str, kind: &str, live: &Value) -> Option<Health> {
+    if live.pointer("/metadata/deletionTimestamp").is_some() {
+        return Some(Health::new(Level::Progressing, "Pending deletion"));
+    }
+    if is_ignored(live) {
         return None;
     }
-    let key = (id.group.as_str(), id.kind.as_str());
+    let key = (group, kind);
     if STATELESS.contains(&key) {
         return None;
     }
@@ -111,6 +125,7 @@ pub fn of(id: &ObjectId, live: &Value) -> Option<Health> {
         ("networking.k8s.io", "Ingress") => ingress(live),
         ("", "PersistentVolumeClaim") => claim(live),
         ("", "Namespace") => namespace(live),
+        ("argoproj.io", "Workflow") => workflow(live),
         ("argoproj.io", "Application") => return child_application(live),
         _ => return conditions::generic(live),
     })
@@ -166,6 +181,15 @@ fn namespace(live: &Value) -> Health {
     match text(live, "/status/phase") {
         "Active" => Health::healthy(),
         other => Health::new(Level::Progressing, format!("the namespace is {other}")),
+    }
+}
+
+fn workflow(live: &Value) -> Health {
+    let message = text(live, "/status/message");
+    match text(live, "/status/phase") {
+        "Succeeded" => Health::new(Level::Healthy, message),
+        "Failed" | "Error" => Health::new(Level::Degraded, message),
+        _ => Health::new(Level::Progressing, message),
     }
 }
 

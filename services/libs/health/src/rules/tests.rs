@@ -3,13 +3,13 @@ use serde_json::json;
 use super::*;
 
 fn check(api_version: &str, kind: &str, mut rest: Value) -> Option<Level> {
-    rest["apiVersion"] = json!(api_version);
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
     rest["kind"] = json!(kind);
     if rest.get("metadata").is_none() {
         rest["metadata"] = json!({});
     }
     rest["metadata"]["name"] = json!("x");
-    of(&ObjectId::of(&rest).unwrap(), &rest).map(|health| health.level)
+    of(group, kind, &rest).map(|health| health.level)
 }
 
 fn deployment(status: Value, spec: Value) -> Option<Level> {

@@ -1,0 +1,14 @@
+//! The loop against a real API server, a real broker and real repositories.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod basics;
+mod hooks;
+mod tools;
+mod world;
