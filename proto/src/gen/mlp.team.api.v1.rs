@@ -303,7 +303,8 @@ pub struct PlanTeamResponse {
     /// What keeps the declaration from becoming true; nothing is done then.
     #[prost(string, repeated, tag = "2")]
     pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// What of others stays in namespaces that are adopted, and what it means; as `legacy: LimitRange old: ...`.
+    /// What of others stays in namespaces that are adopted, and what it means (`legacy: LimitRange old: ...`), and
+    /// what members opened and is left out for now.
     #[prost(string, repeated, tag = "3")]
     pub kept: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Namespaces that are there and would be adopted, once they are offered to the team by the annotation
