@@ -85,17 +85,10 @@ fn image_of(text: &str) -> Option<Value> {
     {
         return None;
     }
-    let mut image = json!({"name": own});
-    if name.is_some() {
-        image["newName"] = json!(new_name);
-    }
-    if let Some(tag) = tag {
-        image["newTag"] = json!(tag);
-    }
-    if let Some(digest) = digest {
-        image["digest"] = json!(digest);
-    }
-    Some(image)
+    let new_name = name.map(|_| new_name);
+    let fields = [("name", Some(own)), ("newName", new_name), ("newTag", tag), ("digest", digest)];
+    let said = fields.into_iter().filter_map(|(key, text)| Some((key.to_owned(), json!(text?))));
+    Some(Value::Object(said.collect()))
 }
 
 impl Options {
@@ -118,7 +111,7 @@ impl Options {
             ("namespace", &self.namespace),
         ] {
             if !text.is_empty() {
-                kustomization[key] = json!(text);
+                put(kustomization, key, json!(text));
             }
         }
         for image in self.images.iter().filter_map(|image| image_of(image)) {
@@ -140,10 +133,16 @@ impl Options {
     }
 }
 
+fn put(kustomization: &mut Value, key: &str, value: Value) {
+    if let Some(fields) = kustomization.as_object_mut() {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
 fn append(kustomization: &mut Value, key: &str, entry: Value) {
     match kustomization.get_mut(key).and_then(Value::as_array_mut) {
         Some(list) => list.push(entry),
-        None => kustomization[key] = json!([entry]),
+        None => put(kustomization, key, json!([entry])),
     }
 }
 
@@ -166,10 +165,12 @@ fn merge(
         if let Some(known) = known.filter(|known| *known != value && !force) {
             return Err(format!("{key} has {name}={known} already; force it, or remove one of the two"));
         }
-        if !kustomization.get(key).is_some_and(Value::is_object) {
-            kustomization[key] = json!({});
+        match kustomization.get_mut(key).and_then(Value::as_object_mut) {
+            Some(all) => {
+                all.insert(name.clone(), json!(value));
+            }
+            None => put(kustomization, key, json!({name: value})),
         }
-        kustomization[key][name] = json!(value);
     }
     Ok(())
 }

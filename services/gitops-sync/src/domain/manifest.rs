@@ -173,7 +173,9 @@ fn unroll(file: &str, line: u64, value: Value, found: &mut Vec<Manifest>) -> Res
             return Err(refuse(message.into()));
         }
         // The rest of the name is the sync's (`hook::generated_name`).
-        object["metadata"]["name"] = Value::String(beginning);
+        if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.insert("name".to_owned(), Value::String(beginning));
+        }
     }
     let Some(id) = ObjectId::of(&object).filter(|id| !id.name.is_empty()) else {
         return Err(refuse("`metadata.name` is missing or no text; every object needs it".into()));

@@ -60,8 +60,8 @@ impl ObjectOptions {
         if let Some(key) = REFUSED.into_iter().find(|key| annotation(key).is_some()) {
             return Err(OptionError::Annotation(key));
         }
-        let mut options = Self::default();
-        options.hook = Hook::read(annotation).map_err(|(key, word)| OptionError::Hook(key, word))?;
+        let hook = Hook::read(annotation).map_err(|(key, word)| OptionError::Hook(key, word))?;
+        let mut options = Self { hook, ..Self::default() };
         let weight = annotation(HELM_WEIGHT).filter(|_| options.hook.is_some());
         if let Some(text) = annotation(SYNC_WAVE).or(weight) {
             options.wave = text.trim().parse().map_err(|_| OptionError::Wave(text.to_owned()))?;

@@ -179,7 +179,7 @@ impl<'a> Collector<'a> {
         Ok(match kind {
             EntryKind::Tree => {
                 let object = self.repository.find_object(id).map_err(|error| self.fault(&error))?;
-                Found::Folder(object.try_into_tree().map_err(|error| self.fault(&error.into()))?)
+                Found::Folder(object.try_into_tree().map_err(|error| self.fault(&error))?)
             }
             EntryKind::Blob | EntryKind::BlobExecutable => Found::File(id),
             EntryKind::Link => Found::Link,

@@ -81,5 +81,5 @@ fn moved(call: &Call, namespace: &str) -> Option<Call> {
     let path = moves(&call.path);
     let persona: Persona = call.persona.of_half();
     let concerned = path != call.path || body != call.body || persona != call.persona;
-    concerned.then(|| Call { persona, method: call.method, path, body })
+    concerned.then_some(Call { persona, method: call.method, path, body })
 }
