@@ -330,3 +330,13 @@ fn covers(filter: &str, pattern: &str) -> bool {
     }
     tokens.next().is_none()
 }
+
+/// The image's tools are those that everything here is tested with.
+#[test]
+fn the_image_has_the_tools_of_the_toolchain() {
+    let image = std::fs::read_to_string(root().join("deploy/docker/Dockerfile")).unwrap();
+    for tool in [pins::KUSTOMIZE, pins::HELM] {
+        let install = format!("go install {}@{}", tool.package, tool.version);
+        assert!(image.contains(&install), "the Dockerfile should say `{install}`");
+    }
+}
