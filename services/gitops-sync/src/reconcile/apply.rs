@@ -12,6 +12,7 @@ use mlp_model::{Class, Classified as _};
 use serde_json::Value;
 
 use super::ApplicationReconciler;
+use super::hooks::policy;
 use super::kinds::Kind;
 use super::observe::as_value;
 use super::render::{Desired, Rendered};
@@ -164,17 +165,11 @@ impl ApplicationReconciler {
                 other => return Ok(other),
             }
         }
-        let stages = picture.stages.clone();
-        let mut waves: BTreeMap<i64, Vec<usize>> = stages.into_iter().collect();
+        let mut waves: BTreeMap<i64, Vec<usize>> = picture.stages.iter().cloned().collect();
         if with_hooks {
-            let hooks = work
-                .rendered
-                .hooks
-                .iter()
-                .filter(|one| one.options.hook.is_some_and(|hook| hook.runs_in(Phase::Sync)));
-            hooks.for_each(|one| {
-                waves.entry(one.options.wave).or_default();
-            });
+            for hook in work.rendered.hooks.iter().filter(|one| policy(one).runs_in(Phase::Sync)) {
+                waves.entry(hook.options.wave).or_default();
+            }
         }
         // One wave and no hook ends as soon as it is applied; only a missing kind holds it.
         let waits_for_health = waves.len() > 1 || with_hooks;
@@ -394,11 +389,8 @@ pub(super) fn record(state: &mut OperationState, result: ResourceResult) {
 }
 
 fn is_of_same(one: &ResourceResult, other: &ResourceResult) -> bool {
-    let key = |of: &ResourceResult| {
-        let hook = of.hook_type.clone();
-        (of.group.clone(), of.kind.clone(), of.namespace.clone(), of.name.clone(), hook)
-    };
-    key(one) == key(other)
+    (&one.group, &one.kind, &one.namespace, &one.name, &one.hook_type)
+        == (&other.group, &other.kind, &other.namespace, &other.name, &other.hook_type)
 }
 
 /// What failed in this attempt already, and was written down.

@@ -217,7 +217,8 @@ impl ApplicationReconciler {
     }
 }
 
-fn policy(wanted: &Desired) -> Hook {
+/// When a hook runs and goes.
+pub(super) fn policy(wanted: &Desired) -> Hook {
     wanted.options.hook.unwrap_or_default()
 }
 

@@ -66,9 +66,9 @@ impl ApplicationReconciler {
             picture.items.push(Item { id: desired.id.clone(), options: desired.options, presence, health });
         }
         picture.content = rendered.content.clone();
-        picture.extras = self.extras(&live, rendered, &instance);
         picture.hooks =
             live.iter().filter_map(|(id, object)| self.live_hook(id, object, rendered, &instance)).collect();
+        picture.extras = self.extras(&live, rendered, &picture.hooks, &instance);
         let strangers = live.iter().filter(|(id, object)| {
             is_wanted_hook(id, rendered) && owner(object) != Owner::Instance(instance.clone())
         });
@@ -245,11 +245,17 @@ impl ApplicationReconciler {
         Some(LiveHook { id: id.clone(), live })
     }
 
-    fn extras(&self, live: &[(ObjectId, Value)], rendered: &Rendered, instance: &str) -> Vec<Extra> {
+    fn extras(
+        &self,
+        live: &[(ObjectId, Value)],
+        rendered: &Rendered,
+        hooks: &[LiveHook],
+        instance: &str,
+    ) -> Vec<Extra> {
         let ours = live.iter().filter(|(_, object)| owner(object) == Owner::Instance(instance.to_owned()));
         let left = ours.filter(|(id, _)| !rendered.desired.iter().any(|wanted| wanted.id.same_object(id)));
         // Hooks go by their own policy.
-        let left = left.filter(|(id, object)| self.live_hook(id, object, rendered, instance).is_none());
+        let left = left.filter(|(id, _)| !hooks.iter().any(|hook| hook.id.same_object(id)));
         left.map(|(id, object)| Extra {
             id: id.clone(),
             // An object whose options cannot be read is kept rather than deleted.
