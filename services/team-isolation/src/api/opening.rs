@@ -81,7 +81,7 @@ impl Opening<'_> {
                 }
                 Asked::Close(name) => opening::close(&team, name).map_err(objected)?,
             };
-            if wanted.iter().eq(team.spec.namespaces.iter().filter(|one| one.opened_by.is_some())) {
+            if wanted.iter().eq(opening::opened(&team)) {
                 return Ok(team);
             }
             let spec = json!({"namespaces": wanted});
@@ -131,8 +131,7 @@ fn home(team: &Team) -> Result<String, Status> {
 
 /// An entry that somebody else applied, too, stays when it is left out here.
 fn held_by_others(team: &Team, wanted: &[TeamNamespace]) -> Result<(), Status> {
-    let opened = team.spec.namespaces.iter().filter(|one| one.opened_by.is_some());
-    match opened.into_iter().find(|one| wanted.iter().all(|kept| kept.name != one.name)) {
+    match opening::opened(team).find(|one| wanted.iter().all(|kept| kept.name != one.name)) {
         None => Ok(()),
         Some(held) => Err(Status::failed_precondition(format!(
             "{} stays in spec.namespaces of the Team, because somebody has applied it there; have it removed there",

@@ -185,12 +185,11 @@ impl TeamReconciler {
     /// keep what is declared from being made true.
     async fn attainable<'a>(&self, team: &'a Team) -> Result<Cow<'a, Team>, Error> {
         let obstructed = self.obstructed(team).await?;
-        let mut attainable = Cow::Borrowed(team);
-        if !obstructed.is_empty() {
-            let namespaces = &mut attainable.to_mut().spec.namespaces;
-            namespaces.retain(|one| !obstructed.iter().any(|(name, _)| *name == one.name));
+        if obstructed.is_empty() {
+            return Ok(Cow::Borrowed(team));
         }
-        Ok(attainable)
+        let names: Vec<_> = obstructed.into_iter().map(|(name, _)| name).collect();
+        Ok(opening::without(team, &names).map_or(Cow::Borrowed(team), Cow::Owned))
     }
 
     /// Opened namespaces that the team cannot have at the moment, with what is in the way.
