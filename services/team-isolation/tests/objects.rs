@@ -1,4 +1,4 @@
-//! Golden: everything that the seed's three teams get. `UPDATE_GOLDEN=1 cargo test -p
+//! Golden: everything that the seed's three teams get, and the roles of all teams. `UPDATE_GOLDEN=1 cargo test -p
 //! mlp-team-isolation --test objects` accepts a change.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,7 +10,7 @@ use std::path::Path;
 use mlp_crds::Team;
 use mlp_team_isolation::domain::model::{self, Site};
 use mlp_team_isolation::domain::objects::{self, Surroundings};
-use mlp_team_isolation::domain::{exemption, tier};
+use mlp_team_isolation::domain::{exemption, rights, tier};
 use serde_json::Value;
 
 fn rendered(team: &str) -> Result<String, serde_json::Error> {
@@ -34,6 +34,42 @@ fn the_seeds_teams_get_what_the_seed_promises() {
         let found = fs::read_to_string(&golden).unwrap_or_default();
         assert!(found == wanted, "{} differs; UPDATE_GOLDEN=1 accepts the change", golden.display());
     }
+}
+
+/// The roles of all teams as a file of `deploy/admission`.
+fn installed_roles() -> String {
+    let list = |texts: &[String]| {
+        let texts = texts.iter().map(|text| if text.is_empty() { "''" } else { text.as_str() });
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    let mut file = "# What members of teams may do, the same in each namespace: a RoleBinding there says who. Generated from\n\
+        # services/team-isolation/src/domain/rights.rs; UPDATE_GOLDEN=1 cargo test -p mlp-team-isolation --test objects\n\
+        # accepts a change.\n"
+        .to_owned();
+    for (number, role) in rights::cluster_roles().into_iter().enumerate() {
+        let name = role.metadata.name.unwrap();
+        let start = if number == 0 { "" } else { "---\n" };
+        file += &format!(
+            "{start}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n"
+        );
+        for rule in role.rules.unwrap() {
+            let (groups, resources) = (rule.api_groups.unwrap(), rule.resources.unwrap());
+            file += &format!("- apiGroups: [{}]\n  resources: [{}]\n", list(&groups), list(&resources));
+            file += &format!("  verbs: [{}]\n", list(&rule.verbs));
+        }
+    }
+    file
+}
+
+#[test]
+fn the_roles_of_teams_are_those_that_are_installed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/admission/team-roles.yaml");
+    let wanted = installed_roles();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{} differs; UPDATE_GOLDEN=1 accepts the change", path.display());
 }
 
 /// The rules that `deploy/admission` lets an exemption lift.

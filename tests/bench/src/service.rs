@@ -64,6 +64,11 @@ impl Service {
         Self::launch(self.spec, self.admin, watchdog).await
     }
 
+    /// Stops it.
+    pub(crate) async fn stop(mut self) -> Result<(), Error> {
+        Ok(self.process.stop(STOP_LIMIT).await?)
+    }
+
     /// Resident memory in MiB, by the kernel's account.
     pub(crate) fn resident_mebibytes(&self) -> Result<f64, Error> {
         let pid = self.process.identity().pid;

@@ -170,7 +170,7 @@ async fn the_way_out_can_be_undone_and_goes_with_its_data_at_the_end() -> Tested
     apply::<Deployment>(&client, Some("leaver-team"), &deployment).await?;
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), "leaver-team");
     let mine = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "mine"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "team-edit"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "mlp-team-edit"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ana"}]});
     apply::<RoleBinding>(&client, Some("leaver-team"), &mine).await?;
     let holders = async || -> Result<usize, kube::Error> {

@@ -265,29 +265,15 @@ impl<K: Object> Controller<K> {
     /// As [`Controller::watches_into`], for a kind that the reconciler itself writes: a change of which
     /// `news` says no wakes nobody. It is asked once the store has the object.
     pub fn watches_news_into<S: Object>(
-        self,
-        writer: Writer<S>,
-        api: Api<S>,
-        config: watcher::Config,
-        news: impl Fn(&S) -> bool + Send + Sync + 'static,
-        mapper: impl Fn(&S) -> Vec<ObjectRef<K>> + Send + Sync + 'static,
-    ) -> Self {
-        self.watches_reduced_into(writer, api, config, |_| (), news, mapper)
-    }
-
-    /// As [`Controller::watches_news_into`], for a kind of which there are many: `reduce` takes out of each object
-    /// what need not be kept, before anybody sees it.
-    pub fn watches_reduced_into<S: Object>(
         mut self,
         writer: Writer<S>,
         api: Api<S>,
         config: watcher::Config,
-        reduce: impl Fn(&mut S) + Send + Sync + 'static,
         news: impl Fn(&S) -> bool + Send + Sync + 'static,
         mapper: impl Fn(&S) -> Vec<ObjectRef<K>> + Send + Sync + 'static,
     ) -> Self {
         let feed = self.feed(kind_of(&api), Some(writer), feed::version, mapper);
-        let feed = feed::Feed { news: Box::new(news), reduce: Box::new(reduce), ..feed };
+        let feed = feed::Feed { news: Box::new(news), ..feed };
         self.feeds.push(Box::pin(feed.run(api, config)));
         self
     }
@@ -338,8 +324,7 @@ impl<K: Object> Controller<K> {
         let synced = writer.is_some().then(|| self.synced.add(&kind));
         let (queue, instruments) = (Arc::clone(&self.queue), Arc::clone(&self.instruments));
         let news: feed::News<S> = Box::new(|_| true);
-        let reduce: feed::Reduce<S> = Box::new(|_| ());
-        feed::Feed { kind, writer, synced, queue, instruments, version, news, reduce, mapper }
+        feed::Feed { kind, writer, synced, queue, instruments, version, news, mapper }
     }
 }
 

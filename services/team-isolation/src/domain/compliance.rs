@@ -167,15 +167,11 @@ impl Look<'_> {
             }
             Piece::Rights => {
                 let wanted = self.team.members.keys().chain(self.team.accounts.iter().map(|(_, role)| role));
-                let absent = wanted.map(|role| super::rights::role_name(*role)).find(|name| {
-                    [Kind::Role, Kind::RoleBinding]
-                        .iter()
-                        .any(|kind| self.object(*kind, namespace, name).is_none())
-                });
+                let absent = wanted
+                    .map(|role| super::rights::binding_name(*role))
+                    .find(|name| self.object(Kind::RoleBinding, namespace, name).is_none());
                 absent.map(|name| {
-                    format!(
-                        "Role or RoleBinding {name} is not there; the service makes it when the team is Ready"
-                    )
+                    format!("RoleBinding {name} is not there; the service makes it when the team is Ready")
                 })
             }
             Piece::Network => {

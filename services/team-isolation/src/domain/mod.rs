@@ -13,7 +13,6 @@ pub mod compliance;
 pub mod contents;
 pub mod drift;
 pub mod exemption;
-pub mod folded;
 pub mod hosts;
 pub mod lease;
 pub mod model;

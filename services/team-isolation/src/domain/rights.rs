@@ -3,11 +3,13 @@
 //! Two things are the platform's and appear in no role with a writing verb: the quota and the limit
 //! range. Network policies, roles and bindings of its own a team may write; those that the platform made
 //! are guarded by `deploy/admission/managed.yaml`, and what a team may say in its own by the policies
-//! beside it (seed dossier section 1.4: there a team could delete its own isolation). The service's own
-//! rights must contain the widest role, because Kubernetes lets
-//! nobody grant what it does not hold.
+//! beside it (seed dossier section 1.4: there a team could delete its own isolation). The roles are ClusterRoles,
+//! installed with the rules (`deploy/admission/team-roles.yaml`, generated from here) and bound within each
+//! namespace. The service's own rights must contain the widest, because Kubernetes lets nobody grant what it does
+//! not hold.
 
-use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mlp_crds::team::Role;
 
 const READ: [&str; 3] = ["get", "list", "watch"];
@@ -18,8 +20,13 @@ pub const OPENED_GROUP: &str = "mlplatform.dev";
 /// See [`OPENED_GROUP`].
 pub const OPENED: &str = "teamnamespaces";
 
-/// Name of the Role, and of its RoleBinding, in each namespace of a team.
-pub const fn role_name(role: Role) -> &'static str {
+/// Name of the RoleBinding to [`OPENER`] in the first namespace of a team whose members may open more.
+pub const OPENING: &str = "team-opener";
+/// Name of the ClusterRole that lets somebody open and close namespaces of a team.
+pub const OPENER: &str = "mlp-team-opener";
+
+/// Name of the RoleBinding in each namespace of a team.
+pub const fn binding_name(role: Role) -> &'static str {
     match role {
         Role::Admin => "team-admin",
         Role::Edit => "team-edit",
@@ -27,7 +34,28 @@ pub const fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// The rules of the Role, in a fixed order.
+/// Name of the ClusterRole that it binds.
+pub const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "mlp-team-admin",
+        Role::Edit => "mlp-team-edit",
+        Role::View => "mlp-team-view",
+    }
+}
+
+/// The roles of all teams, as they are installed.
+pub fn cluster_roles() -> Vec<ClusterRole> {
+    let held = Role::ALL.map(|role| (role_name(role), rules(role)));
+    let all = held.into_iter().chain([(OPENER, vec![opening()])]);
+    all.map(|(name, rules)| ClusterRole {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+        rules: Some(rules),
+        aggregation_rule: None,
+    })
+    .collect()
+}
+
+/// The rules of the role, in a fixed order.
 pub fn rules(role: Role) -> Vec<PolicyRule> {
     match role {
         Role::Admin => {
@@ -45,7 +73,7 @@ pub fn rules(role: Role) -> Vec<PolicyRule> {
 
 /// What lets somebody open and close namespaces of the team, held in its first one. There is no object of this
 /// kind: the service asks the API server for the right before it changes the Team.
-pub fn opening() -> PolicyRule {
+fn opening() -> PolicyRule {
     rule(OPENED_GROUP, &[OPENED], &["create", "delete"])
 }
 

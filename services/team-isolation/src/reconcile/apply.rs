@@ -89,7 +89,6 @@ impl TeamReconciler {
             Object::ConfigMap(desired) => write(&self.api(object), &key, desired, live).await,
             Object::Secret(desired) => write(&self.api(object), &key, desired, live).await,
             Object::NetworkPolicy(desired) => write(&self.api(object), &key, desired, live).await,
-            Object::Role(desired) => write(&self.api(object), &key, desired, live).await,
             Object::RoleBinding(desired) => {
                 let api = self.api(object);
                 match write(&api, &key, desired, live).await {

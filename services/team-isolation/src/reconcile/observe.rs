@@ -3,7 +3,7 @@
 //! alone can be forged and people want to know whose it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace, ResourceQuota, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -25,7 +25,6 @@ use super::surroundings::{self, Around};
 use crate::domain::SERVICE;
 use crate::domain::adoption;
 use crate::domain::claims::{Claimant, Existing};
-use crate::domain::folded;
 use crate::domain::objects::copies::COPIED;
 use crate::domain::objects::{Key, Kind, quota};
 use crate::domain::plan::Observed;
@@ -63,7 +62,7 @@ pub fn watches(
     let (controller, config_maps) = copied(controller, client, &notes, Kind::ConfigMap);
     let (controller, secrets) = copied(controller, client, &notes, Kind::Secret);
     let (controller, policies) = owned(controller, client, &notes, Kind::NetworkPolicy);
-    let (controller, roles) = cached(controller, client, &notes, Kind::Role, &OURS, folded::fold);
+    let (controller, roles) = owned(controller, client, &notes, Kind::Role);
     let (controller, bindings) = owned(controller, client, &notes, Kind::RoleBinding);
     let (incidents, writer) = mlp_reconcile::store();
     let all = Api::<Incident>::all(client.clone());
@@ -127,11 +126,8 @@ fn owned<K>(
 where
     K: Kubernetes<DynamicType = ()>,
 {
-    cached(controller, client, notes, kind, &OURS, |_| ())
+    cached(controller, client, notes, kind, &format!("{}={SERVICE}", labels::MANAGED_BY))
 }
-
-/// What selects the objects of this service.
-static OURS: LazyLock<String> = LazyLock::new(|| format!("{}={SERVICE}", labels::MANAGED_BY));
 
 /// A cache of copies that this service made; its Secrets with credentials for the broker are no copies.
 fn copied<K>(
@@ -143,7 +139,7 @@ fn copied<K>(
 where
     K: Kubernetes<DynamicType = ()>,
 {
-    cached(controller, client, notes, kind, &format!("{},{COPIED}=true", *OURS), |_| ())
+    cached(controller, client, notes, kind, &format!("{}={SERVICE},{COPIED}=true", labels::MANAGED_BY))
 }
 
 fn cached<K>(
@@ -152,7 +148,6 @@ fn cached<K>(
     notes: &Notes,
     kind: Kind,
     selector: &str,
-    reduce: impl Fn(&mut K) + Send + Sync + 'static,
 ) -> (Controller<Team>, Store<K>)
 where
     K: Kubernetes<DynamicType = ()>,
@@ -163,8 +158,7 @@ where
     let wakes =
         move |object: &K| notes.take(object, kind).map(|team| ObjectRef::new(&team)).into_iter().collect();
     let news = move |object: &K| asked.is_news(object, kind);
-    let all = Api::all(client.clone());
-    (controller.watches_reduced_into(writer, all, config, reduce, news, wakes), store)
+    (controller.watches_news_into(writer, Api::all(client.clone()), config, news, wakes), store)
 }
 
 /// What the watches note of the objects that they bring.
@@ -346,10 +340,7 @@ impl Caches {
             Kind::ConfigMap => json(self.config_maps.get(&reference(key)), team),
             Kind::Secret => json(self.secrets.get(&reference(key)), team),
             Kind::NetworkPolicy => json(self.policies.get(&reference(key)), team),
-            Kind::Role => {
-                let role = self.roles.get(&reference(key))?;
-                json(Some(Arc::new(folded::unfold(&role).into_owned())), team)
-            }
+            Kind::Role => json(self.roles.get(&reference(key)), team),
             Kind::RoleBinding => json(self.bindings.get(&reference(key)), team),
         }
     }

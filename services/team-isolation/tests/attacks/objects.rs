@@ -100,7 +100,7 @@ pub(crate) fn role(name: &str) -> Value {
 pub(crate) fn binding(name: &str, subject: Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "team-view"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "mlp-team-view"},
         "subjects": [subject],
     })
 }

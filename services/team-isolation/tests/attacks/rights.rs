@@ -306,7 +306,6 @@ async fn managed(verdicts: &mut Verdicts) {
     let by = By::Policy("mlp-managed", "managed-object");
     let objects = [
         (of(RBAC, HOME, "rolebindings"), "team-edit", json!({"subjects": []})),
-        (of(RBAC, HOME, "roles"), "team-view", json!({"rules": []})),
         (core(HOME, "serviceaccounts"), "app-team", json!({"automountServiceAccountToken": false})),
         (
             of("networking.k8s.io/v1", HOME, "networkpolicies"),

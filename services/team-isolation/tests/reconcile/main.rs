@@ -147,12 +147,10 @@ async fn nobody_has_rights_before_the_quota_is_in_force() {
     let world = World::new().await;
     world.teams.put(team(json!({})));
     world.api.expect(Call::post("/api/v1/namespaces").query("fieldManager", "team-isolation").echoes());
-    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/ml-team";
     let base = [
         format!("{NAMESPACE}/serviceaccounts"),
         format!("{NAMESPACE}/resourcequotas"),
         "/apis/networking.k8s.io/v1/namespaces/ml-team/networkpolicies".to_owned(),
-        format!("{rbac}/roles"),
     ];
     for path in &base {
         world.api.always(Call::post(path).query("fieldManager", "team-isolation").echoes());

@@ -1,6 +1,7 @@
 //! What holding teams apart costs: admission, many namespaces, quota under a race.
 
 pub(crate) mod admission;
+mod bare;
 pub(crate) mod namespaces;
 pub(crate) mod quota;
 

@@ -1,11 +1,13 @@
 //! Many teams of three namespaces each: how fast each is usable at a steady rate of arrival, and what a
-//! start of the service on all of them costs.
+//! start of the service on all of them costs. Beside it, what a plain client takes for the same objects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::SERVICE;
+use super::bare::{self, Contents};
 use crate::Error;
 use crate::percentile::Times;
 use crate::report::{Row, Target};
@@ -54,5 +56,11 @@ async fn measure(rig: &Rig, binary: &std::path::Path, count: usize) -> Result<Ve
     rows.push(Row::new(format!("{what}, writes"), writes, "").against(Target::AtMost(0.0)));
     let resident = service.resident_mebibytes()?;
     rows.push(Row::new(format!("{what}, resident"), resident, "MiB").against(Target::AtMost(MEMORY)));
+    let contents = Contents::of(&rig.client(), "wide-0-dev").await?;
+    let what = format!("{} objects in each by a plain client, {RATE}/s", contents.len());
+    service.stop().await?;
+    let times = bare::arrive(&rig.client(), Arc::new(contents), count, NAMESPACES, every).await?;
+    rows.push(Row::new(format!("{what}, p50"), times.percentile(50), "ms"));
+    rows.push(Row::new(format!("{what}, p99"), times.percentile(99), "ms"));
     Ok(rows)
 }

@@ -32,14 +32,9 @@ pub(super) struct Feed<S: Object, K: Object, F, M> {
     pub(super) version: F,
     /// Whether a change is news, or what the reconciler itself has just written.
     pub(super) news: News<S>,
-    /// Takes out of an object what need not be kept.
-    pub(super) reduce: Reduce<S>,
     /// Whom an object concerns.
     pub(super) mapper: M,
 }
-
-/// Done to each object before it is kept.
-pub(super) type Reduce<S> = Box<dyn Fn(&mut S) + Send + Sync>;
 
 /// Asked of each changed object, after the cache has it; what is no news wakes nobody.
 pub(super) type News<S> = Box<dyn Fn(&S) -> bool + Send + Sync>;
@@ -61,11 +56,7 @@ where
 {
     /// Watches for ever; a failed watch is started again with back-off.
     pub(super) async fn run(mut self, api: Api<S>, config: watcher::Config) {
-        let reduce = std::mem::replace(&mut self.reduce, Box::new(|_| ()));
-        let slim = move |object: &mut S| {
-            object.meta_mut().managed_fields = None;
-            reduce(object);
-        };
+        let slim = |object: &mut S| object.meta_mut().managed_fields = None;
         let mut events = pin!(watcher::watcher(api, config).default_backoff().modify(slim));
         let mut known = HashMap::new();
         let mut listed = HashMap::new();

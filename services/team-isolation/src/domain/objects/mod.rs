@@ -8,7 +8,7 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace, ResourceQuota, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mlp_crds::team::OffboardingPhase;
 use mlp_model::{Environment, labels};
@@ -45,7 +45,7 @@ pub enum Kind {
     Secret,
     /// NetworkPolicy.
     NetworkPolicy,
-    /// Role.
+    /// Role: none is written; those of an earlier version are taken away.
     Role,
     /// RoleBinding: last, so that nobody acts before quota and policy are in force.
     RoleBinding,
@@ -88,9 +88,7 @@ pub enum Object {
     Secret(Secret),
     /// Denied or admitted traffic.
     NetworkPolicy(NetworkPolicy),
-    /// What members may do.
-    Role(Role),
-    /// Who the members are.
+    /// Who may do what.
     RoleBinding(RoleBinding),
 }
 
@@ -105,7 +103,6 @@ impl Object {
             Self::ConfigMap(object) => (Kind::ConfigMap, &object.metadata),
             Self::Secret(object) => (Kind::Secret, &object.metadata),
             Self::NetworkPolicy(object) => (Kind::NetworkPolicy, &object.metadata),
-            Self::Role(object) => (Kind::Role, &object.metadata),
             Self::RoleBinding(object) => (Kind::RoleBinding, &object.metadata),
         };
         let name = metadata.name.clone().unwrap_or_default();
@@ -121,7 +118,6 @@ impl Object {
             Self::ConfigMap(object) => &mut object.metadata,
             Self::Secret(object) => &mut object.metadata,
             Self::NetworkPolicy(object) => &mut object.metadata,
-            Self::Role(object) => &mut object.metadata,
             Self::RoleBinding(object) => &mut object.metadata,
         }
     }
@@ -146,7 +142,6 @@ impl Object {
             Self::ConfigMap(object) => serde_json::to_value(object),
             Self::Secret(object) => serde_json::to_value(object),
             Self::NetworkPolicy(object) => serde_json::to_value(object),
-            Self::Role(object) => serde_json::to_value(object),
             Self::RoleBinding(object) => serde_json::to_value(object),
         };
         // Serializing a k8s-openapi type into a Value cannot fail: all its map keys are strings.
@@ -207,8 +202,6 @@ fn in_namespace(team: &DeclaredTeam, namespace: &str, around: &Surroundings, sus
     objects.extend(limits::limit_range(team, namespace).map(Object::LimitRange));
     objects.extend(copies::copies(team, namespace, around));
     objects.extend(network::policies(team, namespace, suspended).into_iter().map(Object::NetworkPolicy));
-    // A role that nobody holds gives nothing; without it Kubernetes lets nobody change a binding to it.
-    objects.extend(roles::roles(team, namespace).into_iter().map(Object::Role));
     if !suspended {
         objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
     }

@@ -1,9 +1,9 @@
-//! The team's service account, the roles that somebody holds, and who holds them.
+//! The team's service accounts, and who holds which role.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{LocalObjectReference, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use mlp_crds::team::{CopiedKind, Role as Access};
 
 use super::metadata;
@@ -22,39 +22,28 @@ pub fn service_accounts(team: &DeclaredTeam, namespace: &str) -> Vec<ServiceAcco
     team.accounts.iter().map(account).collect()
 }
 
-/// One Role for each kind of access that somebody holds.
-pub fn roles(team: &DeclaredTeam, namespace: &str) -> Vec<Role> {
-    let held = holders(team, namespace).into_keys();
-    held.map(|access| Role {
-        metadata: metadata(team, namespace, rights::role_name(access)),
-        rules: Some(rules(team, namespace, access)),
-    })
-    .collect()
-}
-
-fn rules(team: &DeclaredTeam, namespace: &str, access: Access) -> Vec<PolicyRule> {
-    let mut rules = rights::rules(access);
-    // Kubernetes lets nobody bind a role that holds more than the binder does.
-    let opens = team.openers.contains(&access) || (access == Access::Admin && !team.openers.is_empty());
-    if namespace == team.home() && opens {
-        rules.push(rights::opening());
-    }
-    rules
-}
-
-/// One RoleBinding for each Role.
+/// One RoleBinding for each kind of access that somebody holds; in the first namespace one more, for those who
+/// may open others.
 pub fn bindings(team: &DeclaredTeam, namespace: &str) -> Vec<RoleBinding> {
-    let held = holders(team, namespace).into_iter();
-    held.map(|(access, subjects)| RoleBinding {
-        metadata: metadata(team, namespace, rights::role_name(access)),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".to_owned(),
-            kind: "Role".to_owned(),
-            name: rights::role_name(access).to_owned(),
-        },
-        subjects: Some(subjects),
-    })
-    .collect()
+    let holders = holders(team, namespace);
+    let openers = team.openers.iter().filter(|_| namespace == team.home());
+    let openers: Vec<_> = openers.filter_map(|access| holders.get(access)).flatten().cloned().collect();
+    let held = holders.into_iter();
+    let held =
+        held.map(|(access, subjects)| (rights::binding_name(access), rights::role_name(access), subjects));
+    let opening =
+        Some((rights::OPENING, rights::OPENER, openers)).filter(|(_, _, openers)| !openers.is_empty());
+    held.chain(opening)
+        .map(|(name, role, subjects)| RoleBinding {
+            metadata: metadata(team, namespace, name),
+            role_ref: RoleRef {
+                api_group: "rbac.authorization.k8s.io".to_owned(),
+                kind: "ClusterRole".to_owned(),
+                name: role.to_owned(),
+            },
+            subjects: Some(subjects),
+        })
+        .collect()
 }
 
 /// Who holds which access in the namespace: the members everywhere, the accounts in their own.

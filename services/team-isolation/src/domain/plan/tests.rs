@@ -102,8 +102,6 @@ fn a_plan_reads_as_a_list_of_calls() {
             "apply ResourceQuota ml-team/team-quota",
             "apply NetworkPolicy ml-team/default-deny",
             "apply NetworkPolicy ml-team/team-flows",
-            "apply Role ml-team/team-edit",
-            "apply Role ml-team/team-view",
             "apply RoleBinding ml-team/team-edit",
             "apply RoleBinding ml-team/team-view",
             "wait for the quota of ml-team",
