@@ -21,8 +21,9 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// How Go collects garbage in the server, which is what most of the processor's time goes to when many
 /// objects are made at once: less often while there is memory, as ever near the limit. 1,000 teams at once
-/// took 40 s on two cores with Go's own choice, 34 s so (`cargo mlp bench onboarding`).
-const COLLECTOR: [(&str, &str); 2] = [("GOGC", "300"), ("GOMEMLIMIT", "2GiB")];
+/// took 40 s on two cores with Go's own choice, 34 s so (`cargo mlp bench onboarding`). What 3,000 namespaces hold
+/// brought it near a limit of 2 GiB, where it did little else (`cargo mlp bench namespaces`).
+const COLLECTOR: [(&str, &str); 2] = [("GOGC", "300"), ("GOMEMLIMIT", "4GiB")];
 
 pub(super) const KUBE_APISERVER: Component = Component {
     tool: pins::KUBE_APISERVER,

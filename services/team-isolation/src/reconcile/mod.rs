@@ -20,6 +20,7 @@ mod recount;
 mod references;
 mod remove;
 mod report;
+mod sent;
 mod sideline;
 mod signals;
 mod surroundings;
@@ -53,6 +54,7 @@ pub use observe::{Caches, watches};
 use recent::{LOOK_AGAIN, Made, Waiting};
 use recount::Counted;
 use references::References;
+use sent::Sent;
 pub use sideline::sideline;
 pub use signals::Signals;
 use work::Works;
@@ -84,6 +86,8 @@ pub struct TeamReconciler {
     waiting: Waiting,
     /// Since when nothing but the use of their quota has changed.
     used: Waiting,
+    /// What is out and still in a status.
+    sent: Sent,
     relay: Relay,
     accounts: Option<Accounts>,
     /// When quotas at their limit were counted.
@@ -107,6 +111,7 @@ impl TeamReconciler {
         let teams = Api::all(client.clone());
         let recorder = Recorder::new(client.clone(), SERVICE);
         let (made, waiting, used) = (Made::default(), Waiting::default(), Waiting::default());
+        let sent = Sent::default();
         let (counted, works, references) = (Counted::default(), Works::default(), References::default());
         Self {
             client,
@@ -116,6 +121,7 @@ impl TeamReconciler {
             made,
             waiting,
             used,
+            sent,
             relay,
             accounts,
             counted,
@@ -226,7 +232,7 @@ impl TeamReconciler {
         let reasons = [
             blocked.then_some(BLOCKED_AGAIN),
             self.caches.around.signals.denials.due_in(&name).map(|due| due.max(LOOK_AGAIN)),
-            self.used.is_waiting(&name).then(|| self.used_age()),
+            (self.used.is_waiting(&name) || self.sent.has(&name)).then(|| self.used_age()),
             self.caches.recent.is_lagging(&name).then_some(LOOK_AGAIN),
             self.exemption_ends(team),
             // A Team that is deleted and kept goes when its retention is over.
@@ -239,13 +245,27 @@ impl TeamReconciler {
 
     /// How old the use of a quota in a status may become at the moment.
     fn used_age(&self) -> Duration {
-        let burst = self.accounts.as_ref().is_some_and(Accounts::is_burst);
-        if burst { USED_AGE_IN_BURST } else { USED_AGE }
+        if self.is_burst() { USED_AGE_IN_BURST } else { USED_AGE }
     }
 
-    /// Hands recorded facts to the broker; done when it has acknowledged and they are trimmed.
+    /// Whether many teams are being isolated at the moment.
+    fn is_burst(&self) -> bool {
+        self.accounts.as_ref().is_some_and(Accounts::is_burst)
+    }
+
+    /// Whether facts of the team stay in its status for a while after they are out.
+    fn keeps_sent(&self, team: &Team) -> bool {
+        team.metadata.deletion_timestamp.is_none() && self.is_burst()
+    }
+
+    /// Hands recorded facts to the broker; done when it has acknowledged and they are trimmed, or noted as out.
     async fn publish(&self, team: &Team) -> Result<(), Error> {
-        if team.status.as_ref().is_none_or(|status| status.outbox.pending.is_empty()) {
+        let facts = team.status.as_ref().map(|status| status.outbox.pending.as_slice()).unwrap_or_default();
+        if facts.is_empty() {
+            return Ok(());
+        }
+        if self.keeps_sent(team) {
+            self.relay.flush(&self.sent.outbox(&team.name_any(), facts)).await?;
             return Ok(());
         }
         let outbox = StatusOutbox::of(self.teams.clone(), SERVICE, team)?;
@@ -323,6 +343,7 @@ impl Reconciler<Team> for TeamReconciler {
         self.made.forget(&key.name);
         self.waiting.stops(&key.name);
         self.used.stops(&key.name);
+        self.sent.forget(&key.name);
         self.caches.around.signals.denials.forget(&key.name);
         self.references.forget(&key.name);
         self.works.forget(&key.name);

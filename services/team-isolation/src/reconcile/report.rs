@@ -76,12 +76,19 @@ impl TeamReconciler {
             }
         }
         let name = team.name_any();
+        let keeps_sent = self.keeps_sent(&team);
+        if !keeps_sent {
+            self.sent.take_from(&name, &mut next.outbox.pending);
+        }
         if only_use_differs(team.status.as_ref(), &next) && self.used.waits(&name) < self.used_age() {
             return Ok(team);
         }
         self.used.stops(&name);
         let before = ready_of(team.status.as_ref());
         let team = status::write(&self.teams, SERVICE, team, &next).await?;
+        if !keeps_sent {
+            self.sent.forget(&name);
+        }
         if outcome.is_ready() {
             self.works.forget(&name);
         }
