@@ -16,7 +16,8 @@ const SERVER_SIDE: [&str; 6] =
     ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"];
 
 /// The part of an object that git can mean: without status, server-side metadata and ignored fields.
-pub fn comparable(id: &ObjectId, object: &Value, ignored: &[IgnoreRule]) -> Value {
+/// `managed` are the `managedFields` of the live object, for rules that ask whose a field is.
+pub fn comparable(id: &ObjectId, object: &Value, managed: &Value, ignored: &[IgnoreRule]) -> Value {
     let mut copy = object.clone();
     if let Some(fields) = copy.as_object_mut() {
         fields.remove("status");
@@ -24,7 +25,7 @@ pub fn comparable(id: &ObjectId, object: &Value, ignored: &[IgnoreRule]) -> Valu
     if let Some(metadata) = copy.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|key, _| !SERVER_SIDE.contains(&key.as_str()));
     }
-    ignore::strip(ignored, id, &mut copy);
+    ignore::strip(ignored, id, managed, &mut copy);
     copy
 }
 
@@ -74,8 +75,11 @@ mod tests {
         let id = ObjectId::default();
         let one = json!({"metadata": {"name": "a", "resourceVersion": "1", "managedFields": []}, "status": {"x": 1}});
         let other = json!({"metadata": {"name": "a", "resourceVersion": "2", "generation": 7}});
-        assert_eq!(comparable(&id, &one, &[]), comparable(&id, &other, &[]));
-        assert_eq!(digest(&comparable(&id, &one, &[])), digest(&comparable(&id, &other, &[])));
+        assert_eq!(comparable(&id, &one, &Value::Null, &[]), comparable(&id, &other, &Value::Null, &[]));
+        assert_eq!(
+            digest(&comparable(&id, &one, &Value::Null, &[])),
+            digest(&comparable(&id, &other, &Value::Null, &[]))
+        );
     }
 
     #[test]

@@ -1,10 +1,15 @@
-//! Differences that do not count: `spec.ignoreDifferences` with JSON pointers (RFC 6901).
+//! Differences that do not count: `spec.ignoreDifferences` by JSON pointers (RFC 6901), jq paths and field
+//! managers.
+
+use std::collections::BTreeSet;
 
 use mlp_crds::argocd::IgnoreDifference;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::glob::Glob;
 use super::identity::ObjectId;
+use super::jq::{Expression, Step};
+use super::managed_fields;
 use super::request::Refusal;
 
 /// One rule.
@@ -15,12 +20,14 @@ pub struct IgnoreRule {
     name: Option<String>,
     namespace: Option<String>,
     pointers: Vec<String>,
+    expressions: Vec<Expression>,
+    managers: Vec<String>,
 }
 
 /// Reads the rules.
 ///
 /// # Errors
-/// jq paths and field managers are refused by name, as are broken globs and pointers.
+/// Broken globs, pointers and jq expressions, by name.
 pub fn read(rules: &[IgnoreDifference]) -> Result<Vec<IgnoreRule>, Vec<Refusal>> {
     let (mut read, mut refusals) = (Vec::new(), Vec::new());
     for (index, rule) in rules.iter().enumerate() {
@@ -34,33 +41,71 @@ pub fn read(rules: &[IgnoreDifference]) -> Result<Vec<IgnoreRule>, Vec<Refusal>>
     if refusals.is_empty() { Ok(read) } else { Err(refusals) }
 }
 
-fn read_one(rule: &IgnoreDifference) -> Result<IgnoreRule, (&'static str, String)> {
-    let unsupported = || "is not supported; write jsonPointers".to_owned();
-    if !rule.jq_path_expressions.is_empty() {
-        return Err(("jqPathExpressions", unsupported()));
-    }
-    if !rule.managed_fields_managers.is_empty() {
-        return Err(("managedFieldsManagers", unsupported()));
-    }
+fn read_one(rule: &IgnoreDifference) -> Result<IgnoreRule, (String, String)> {
     if let Some(bad) = rule.json_pointers.iter().find(|pointer| !pointer.starts_with('/')) {
-        return Err(("jsonPointers", format!("`{bad}` is no JSON pointer; start it with `/`")));
+        return Err((
+            "jsonPointers".to_owned(),
+            format!("has `{bad}`, which is no JSON pointer; start it with `/`"),
+        ));
     }
-    let glob =
-        |field, pattern: &str| Glob::new(pattern).map_err(|error| (field, format!("is no glob: {error}")));
+    let glob = |field: &str, pattern: &str| {
+        Glob::new(pattern).map_err(|error| (field.to_owned(), format!("is no glob: {error}")))
+    };
+    let expressions = rule.jq_path_expressions.iter().enumerate().map(|(place, text)| {
+        Expression::read(text).map_err(|message| (format!("jqPathExpressions[{place}]"), message))
+    });
     Ok(IgnoreRule {
         group: glob("group", &rule.group)?,
         kind: glob("kind", &rule.kind)?,
         name: rule.name.clone().filter(|text| !text.is_empty()),
         namespace: rule.namespace.clone().filter(|text| !text.is_empty()),
         pointers: rule.json_pointers.clone(),
+        expressions: expressions.collect::<Result<_, _>>()?,
+        managers: rule.managed_fields_managers.clone(),
     })
 }
 
-/// Removes from `object` what the rules for `id` ignore.
-pub fn strip(rules: &[IgnoreRule], id: &ObjectId, object: &mut Value) {
-    for rule in rules.iter().filter(|rule| rule.applies(id)) {
-        rule.pointers.iter().for_each(|pointer| remove(object, pointer));
+/// Whether any rule asks who owns a field.
+pub fn asks_for_managers(rules: &[IgnoreRule]) -> bool {
+    rules.iter().any(|rule| !rule.managers.is_empty())
+}
+
+/// Removes from `object` what the rules for `id` ignore. `managed` are the `managedFields` of the live object.
+pub fn strip(rules: &[IgnoreRule], id: &ObjectId, managed: &Value, object: &mut Value) {
+    // From the last item of a list to the first: what is removed moves nothing that is still to be.
+    for path in named(rules, id, managed, object).iter().rev() {
+        remove(object, path);
     }
+}
+
+/// What git wants, with the live value wherever the rules for `id` ignore a field (`RespectIgnoreDifferences`).
+pub fn respect(rules: &[IgnoreRule], id: &ObjectId, live: &Value, wanted: &Value) -> Value {
+    let managed = live.pointer("/metadata/managedFields").unwrap_or(&Value::Null);
+    let mut paths = named(rules, id, managed, wanted);
+    paths.extend(named(rules, id, managed, live));
+    let mut respected = wanted.clone();
+    // Nobody applies a status, and what names the object is not for a rule to change.
+    let fixed = ["apiVersion", "kind", "status"];
+    let kept = |path: &&Vec<Step>| {
+        path.first().is_some_and(|step| !matches!(step, Step::Key(key) if fixed.contains(&key.as_str())))
+    };
+    for path in paths.iter().filter(kept).rev() {
+        match value_at(live, path) {
+            Some(value) => put(&mut respected, live, path, value.clone()),
+            None => remove(&mut respected, path),
+        }
+    }
+    respected
+}
+
+fn named(rules: &[IgnoreRule], id: &ObjectId, managed: &Value, object: &Value) -> BTreeSet<Vec<Step>> {
+    let mut paths = BTreeSet::new();
+    for rule in rules.iter().filter(|rule| rule.applies(id)) {
+        paths.extend(rule.pointers.iter().filter_map(|pointer| pointed(object, pointer)));
+        paths.extend(rule.expressions.iter().flat_map(|expression| expression.paths(object)));
+        paths.extend(managed_fields::owned(managed, &rule.managers, object));
+    }
+    paths
 }
 
 impl IgnoreRule {
@@ -72,16 +117,74 @@ impl IgnoreRule {
     }
 }
 
-fn remove(object: &mut Value, pointer: &str) {
-    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
-    let key = last.replace("~1", "/").replace("~0", "~");
-    match object.pointer_mut(parent) {
-        Some(Value::Object(fields)) => {
-            fields.remove(&key);
+/// The steps of a pointer in an object: whether a number is a key or a place depends on what it is in.
+fn pointed(object: &Value, pointer: &str) -> Option<Vec<Step>> {
+    let (mut at, mut path) = (Some(object), Vec::new());
+    for part in pointer.split('/').skip(1) {
+        let key = part.replace("~1", "/").replace("~0", "~");
+        let step = match at {
+            Some(Value::Array(_)) => Step::Index(key.parse().ok()?),
+            _ => Step::Key(key),
+        };
+        at = at.and_then(|value| inside(value, &step));
+        path.push(step);
+    }
+    Some(path)
+}
+
+fn inside<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
+    match step {
+        Step::Key(key) => value.get(key),
+        Step::Index(index) => value.get(*index),
+    }
+}
+
+fn inside_mut<'a>(value: &'a mut Value, step: &Step) -> Option<&'a mut Value> {
+    match step {
+        Step::Key(key) => value.get_mut(key),
+        Step::Index(index) => value.get_mut(*index),
+    }
+}
+
+fn value_at<'a>(object: &'a Value, path: &[Step]) -> Option<&'a Value> {
+    path.iter().try_fold(object, inside)
+}
+
+fn remove(object: &mut Value, path: &[Step]) {
+    let Some((last, parents)) = path.split_last() else { return };
+    match (parents.iter().try_fold(object, inside_mut), last) {
+        (Some(Value::Object(fields)), Step::Key(key)) => {
+            fields.remove(key);
         }
-        Some(Value::Array(items)) => {
-            if let Some(index) = key.parse().ok().filter(|index: &usize| *index < items.len()) {
-                items.remove(index);
+        (Some(Value::Array(items)), Step::Index(index)) if *index < items.len() => {
+            items.remove(*index);
+        }
+        _ => {}
+    }
+}
+
+/// Sets a field, and makes the objects that it is in; items of lists are followed only where both sides have the
+/// item of one name in one place.
+fn put(object: &mut Value, live: &Value, path: &[Step], value: Value) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let (mut at, mut beside) = (object, live);
+    for step in parents {
+        if let (Step::Key(key), Some(fields)) = (step, at.as_object_mut()) {
+            fields.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+        }
+        let (Some(next), Some(other)) = (inside_mut(at, step), inside(beside, step)) else { return };
+        if matches!(step, Step::Index(_)) && next.get("name") != other.get("name") {
+            return;
+        }
+        (at, beside) = (next, other);
+    }
+    match (at, last) {
+        (Value::Object(fields), Step::Key(key)) => {
+            fields.insert(key.clone(), value);
+        }
+        (Value::Array(items), Step::Index(index)) => {
+            if let Some(item) = items.get_mut(*index) {
+                *item = value;
             }
         }
         _ => {}
@@ -89,39 +192,4 @@ fn remove(object: &mut Value, pointer: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn rule() -> IgnoreDifference {
-        IgnoreDifference { group: "apps".into(), kind: "Deploy*".into(), ..IgnoreDifference::default() }
-    }
-
-    #[test]
-    fn pointers_are_removed_where_the_rule_applies() {
-        let mut rule = rule();
-        rule.json_pointers =
-            vec!["/spec/replicas".into(), "/metadata/annotations/a~1b".into(), "/gone/x".into()];
-        let rules = read(&[rule]).unwrap();
-        let object = json!({"spec": {"replicas": 3, "x": 1}, "metadata": {"annotations": {"a/b": "c"}}});
-        let deployment = ObjectId { group: "apps".into(), kind: "Deployment".into(), ..ObjectId::default() };
-        let mut stripped = object.clone();
-        strip(&rules, &deployment, &mut stripped);
-        assert_eq!(stripped, json!({"spec": {"x": 1}, "metadata": {"annotations": {}}}));
-        let mut other = object.clone();
-        strip(&rules, &ObjectId { kind: "Service".into(), ..ObjectId::default() }, &mut other);
-        assert_eq!(other, object);
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused_by_name() {
-        let mut jq = rule();
-        jq.jq_path_expressions = vec![".spec".into()];
-        let refusals = read(&[rule(), jq]).unwrap_err();
-        assert_eq!(refusals[0].field, "spec.ignoreDifferences[1].jqPathExpressions");
-        let mut pointer = rule();
-        pointer.json_pointers = vec!["spec".into()];
-        assert_eq!(read(&[pointer]).unwrap_err()[0].field, "spec.ignoreDifferences[0].jsonPointers");
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`compare`] (in sync or
-//! not), [`picture`] (all of it together), [`window`] and [`operation`] (whether to sync), [`status`] (what
+//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`window`] and [`operation`] (whether to sync), [`status`] (what
 //! Argo CD would write), [`statement`] (facts).
 
 pub mod compare;
@@ -14,7 +14,9 @@ pub mod helm;
 pub mod hook;
 pub mod identity;
 pub mod ignore;
+pub mod jq;
 pub mod kustomize;
+pub mod managed_fields;
 pub mod manifest;
 pub mod object_options;
 pub mod operation;

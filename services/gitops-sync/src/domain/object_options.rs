@@ -22,13 +22,15 @@ pub struct ObjectOptions {
     pub prune: bool,
     /// Whether the object is deleted with its Application.
     pub delete: bool,
+    /// Whether it is deleted and made anew where the API server does not let it become what git wants.
+    pub force: bool,
     /// When it runs, where it is a hook.
     pub hook: Option<Hook>,
 }
 
 impl Default for ObjectOptions {
     fn default() -> Self {
-        Self { wave: 0, prune: true, delete: true, hook: None }
+        Self { wave: 0, prune: true, delete: true, force: false, hook: None }
     }
 }
 
@@ -69,6 +71,7 @@ impl ObjectOptions {
         if annotation(HELM_KEEP).is_some_and(|text| text.trim() == "keep") {
             (options.prune, options.delete) = (false, false);
         }
+        let mut replace = false;
         for option in annotation(SYNC_OPTIONS).unwrap_or_default().split(',').map(str::trim) {
             match option {
                 // We always apply on the server, prune last and let the server validate.
@@ -78,11 +81,17 @@ impl ObjectOptions {
                 | "PruneLast=true"
                 | "ServerSideApply=true"
                 | "Validate=true" => {}
-                "SkipDryRunOnMissingResource=true" => {}
+                "SkipDryRunOnMissingResource=true" | "Replace=false" | "Force=false" => {}
+                "Replace=true" => replace = true,
+                "Force=true" => options.force = true,
                 "Prune=false" => options.prune = false,
                 "Delete=false" => options.delete = false,
                 other => return Err(OptionError::Option(other.to_owned())),
             }
+        }
+        // With `Force` it is replaced where that is needed; alone it would undo what controllers write.
+        if replace && !options.force {
+            return Err(OptionError::Option("Replace=true".to_owned()));
         }
         Ok(options)
     }
@@ -108,6 +117,7 @@ mod tests {
         );
         assert_eq!(with(SYNC_WAVE, "first"), Err(OptionError::Wave("first".into())));
         assert_eq!(with(SYNC_OPTIONS, "Replace=true"), Err(OptionError::Option("Replace=true".into())));
+        assert!(with(SYNC_OPTIONS, "Force=true,Replace=true").unwrap().force);
         assert_eq!(with(HELM_KEEP, "keep").map(|o| (o.prune, o.delete)), Ok((false, false)));
         assert!(with("argocd.argoproj.io/hook", "PreSync").unwrap().hook.is_some());
         assert_eq!(

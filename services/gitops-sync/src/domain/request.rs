@@ -21,6 +21,9 @@ const HISTORY: i64 = 10;
 /// The most history entries kept: the status must stay small.
 const HISTORY_MAX: i64 = 100;
 
+/// The option by which what does not count is not written either.
+const RESPECT: &str = "RespectIgnoreDifferences=true";
+
 /// What one Application wants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -44,6 +47,8 @@ pub struct Request {
     pub pruning: Pruning,
     /// Differences that do not count.
     pub ignored: Vec<IgnoreRule>,
+    /// Whether a sync leaves them as they are, too (`RespectIgnoreDifferences`).
+    pub respects_ignored: bool,
     /// How failed syncs are retried.
     pub retry: RetryRule,
     /// Entries of history kept.
@@ -226,6 +231,7 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
         automated: spec.automated().map(automated),
         pruning,
         ignored,
+        respects_ignored: policy.sync_options.iter().any(|option| option == RESPECT),
         retry,
         history: usize::try_from(history).unwrap_or_default(),
     })
@@ -271,7 +277,7 @@ fn pruning(options: &[String], check: &mut Check) -> Pruning {
             | "PruneLast=true"
             | "FailOnSharedResource=true"
             | "Prune=true"
-            | "RespectIgnoreDifferences=true"
+            | RESPECT
             | "RespectIgnoreDifferences=false" => {}
             "Prune=false" => pruning.allowed = false,
             "PrunePropagationPolicy=foreground" => pruning.propagation = Propagation::Foreground,

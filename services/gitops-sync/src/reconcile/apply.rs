@@ -5,19 +5,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use mlp_crds::argocd::{OperationState, ResourceResult};
 use mlp_health::Level;
 use mlp_model::{Class, Classified as _};
-use serde_json::Value;
 
 use super::ApplicationReconciler;
 use super::hooks::policy;
-use super::kinds::Kind;
-use super::observe::as_value;
-use super::render::{Desired, Rendered};
-use crate::domain::SERVICE;
-use crate::domain::compare::{comparable, digest};
+use super::observe::{as_value, verdict_key};
+use super::render::Rendered;
+use crate::domain::compare::comparable;
 use crate::domain::hook::{Phase, word};
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::operation::{self, fail, may_prune, succeed};
@@ -131,7 +128,9 @@ impl ApplicationReconciler {
     ) -> Result<Vec<String>, Error> {
         let mut refused = Vec::new();
         for (wanted, item) in work.rendered.desired.iter().zip(&picture.items) {
-            let (Some(kind), false) = (&wanted.kind, item.presence == Presence::Synced) else { continue };
+            // What is made anew where it is refused is refused now, and not then.
+            let decided = item.presence == Presence::Synced || wanted.options.force;
+            let (Some(kind), false) = (&wanted.kind, decided) else { continue };
             match self.patch(wanted, kind, true).await {
                 Err(error) if error.class() == Class::Terminal => {
                     let message = format!("{}: {error}", wanted.id);
@@ -237,13 +236,11 @@ impl ApplicationReconciler {
                 wanted.id
             )),
             (Presence::Synced, _) | (_, None) => return Ok(None),
-            (_, Some(kind)) => match self.patch(wanted, kind, false).await {
-                Ok(live) => {
-                    let key = (
-                        digest(&wanted.object),
-                        digest(&comparable(&wanted.id, &live, &work.request.ignored)),
-                    );
-                    self.verdicts.remember(key, true);
+            (_, Some(kind)) => match self.write(work, wanted, kind).await {
+                Ok((live, managed)) => {
+                    let ignored = &work.request.ignored;
+                    let live_now = comparable(&wanted.id, &live, &managed, ignored);
+                    self.verdicts.remember(verdict_key(&wanted.object, &live_now, ignored), true);
                     item.presence = Presence::Synced;
                     item.health = self.health_of(&wanted.id, &live);
                     Went::Done("serverside-applied".into())
@@ -251,6 +248,9 @@ impl ApplicationReconciler {
                 Err(error) => match error.class() {
                     Class::Transient => return Err(error),
                     Class::Waiting(_) => Went::Waits(format!("waiting: {error}")),
+                    Class::Terminal if wanted.options.force && self.clears(work, wanted, kind).await? => {
+                        Went::Waits(format!("waiting for {} to be gone, to be made anew: {error}", wanted.id))
+                    }
                     Class::Terminal => Went::Failed(format!("{}: {error}", wanted.id)),
                 },
             },
@@ -261,22 +261,6 @@ impl ApplicationReconciler {
             Went::Waits(_) => {}
         }
         Ok(Some(went))
-    }
-
-    /// Server-side apply under our field manager. What somebody else changed is taken back.
-    pub(super) async fn patch(&self, desired: &Desired, kind: &Kind, dry_run: bool) -> Result<Value, Error> {
-        let params = PatchParams {
-            dry_run,
-            force: true,
-            field_manager: Some(SERVICE.into()),
-            ..PatchParams::default()
-        };
-        let api = self.api(kind, &desired.id.namespace);
-        let verb = if dry_run { "compare" } else { "apply" };
-        let action = || format!("{verb} {}", desired.id);
-        let object = api.patch(&desired.id.name, &params, &Patch::Apply(&desired.object)).await;
-        let object: DynamicObject = object.map_err(|source| Error::call(action(), source))?;
-        Ok(as_value(kind, object).map(|(_, value)| value).unwrap_or_default())
     }
 
     /// Deletes what left git, where the operation may; gives what failed.

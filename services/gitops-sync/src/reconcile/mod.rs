@@ -1,6 +1,6 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
-//! [`render`] reads git and has tools make manifests, [`observe`] lists what is live, `domain::operation` decides, [`apply`] and [`hooks`] make the
+//! [`render`] reads git and has tools make manifests, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
 //! calls, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
 //! objects change. An Application that is as git says costs reads only.
 
@@ -16,6 +16,7 @@ mod report;
 mod simulated;
 mod tenancy;
 mod watch;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams, TypeMeta};
 use mlp_crds::Application;
 use mlp_model::{Class, Classified as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ApplicationReconciler;
 use super::kinds::Kind;
@@ -15,6 +15,7 @@ use super::render::{Desired, Rendered, defined_kind};
 use crate::domain::compare::{comparable, differences, digest};
 use crate::domain::hook;
 use crate::domain::identity::{ObjectId, Owner, owner};
+use crate::domain::ignore::{IgnoreRule, asks_for_managers};
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::order;
 use crate::domain::picture::{Extra, Item, LiveHook, Picture, Presence};
@@ -57,7 +58,8 @@ impl ApplicationReconciler {
     ) -> Result<Picture, Error> {
         let mut picture = Picture { revision: rendered.revision.clone(), ..Picture::default() };
         let wanted: Vec<&Desired> = rendered.desired.iter().chain(&rendered.hooks).collect();
-        let live = self.live(application, &wanted, &mut picture.gaps).await?;
+        let managed = asks_for_managers(&request.ignored);
+        let live = self.live(application, &wanted, managed, &mut picture.gaps).await?;
         let instance = self.instance(application);
         for desired in &rendered.desired {
             let found = live.iter().find(|(id, _)| id.same_object(&desired.id)).map(|(_, object)| object);
@@ -82,11 +84,12 @@ impl ApplicationReconciler {
     }
 
     /// Lists every kind and namespace that is wanted now or was applied before. What cannot be listed
-    /// is a gap: nothing is deleted while there is one.
+    /// is a gap: nothing is deleted while there is one. With `managed`, objects come with their field managers.
     pub(super) async fn live(
         &self,
         application: &Application,
         desired: &[&Desired],
+        managed: bool,
         gaps: &mut Vec<String>,
     ) -> Result<Vec<(ObjectId, Value)>, Error> {
         let mut places: BTreeMap<Place, Kind> = BTreeMap::new();
@@ -103,7 +106,7 @@ impl ApplicationReconciler {
         let mut all = Vec::new();
         for ((_, _, namespace), kind) in places {
             self.watches.ensure(&kind.resource);
-            match self.list(&kind, &namespace).await {
+            match self.list(&kind, &namespace, managed).await {
                 Ok(objects) => all.extend(objects),
                 Err(error) if error.class() == Class::Transient => return Err(error),
                 Err(error) => gaps.push(error.to_string()),
@@ -112,14 +115,20 @@ impl ApplicationReconciler {
         Ok(all)
     }
 
-    async fn list(&self, kind: &Kind, namespace: &str) -> Result<Vec<(ObjectId, Value)>, Error> {
+    async fn list(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        managed: bool,
+    ) -> Result<Vec<(ObjectId, Value)>, Error> {
         let api = self.api(kind, namespace);
         let (mut params, mut found) = (ListParams::default().limit(PAGE), Vec::new());
         loop {
             let page = api.list(&params).await;
             let action = || format!("list {} in {namespace}", kind.resource.plural);
             let page = page.map_err(|source| Error::call(action(), source))?;
-            found.extend(page.items.into_iter().filter_map(|object| as_value(kind, object)));
+            let read = |object| if managed { with_managers(kind, object) } else { as_value(kind, object) };
+            found.extend(page.items.into_iter().filter_map(read));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
                 None => return Ok(found),
@@ -143,13 +152,14 @@ impl ApplicationReconciler {
         {
             return Ok(Presence::Foreign(other));
         }
-        let before = comparable(&desired.id, live, &request.ignored);
-        let key = (digest(&desired.object), digest(&before));
+        let managed = managed_fields(live);
+        let before = comparable(&desired.id, live, managed, &request.ignored);
+        let key = verdict_key(&desired.object, &before, &request.ignored);
         if let Some(same) = self.verdicts.get(key) {
             return Ok(if same { Presence::Synced } else { Presence::Modified });
         }
         let after = match self.patch(desired, kind, true).await {
-            Ok(object) => comparable(&desired.id, &object, &request.ignored),
+            Ok(object) => comparable(&desired.id, &object, managed, &request.ignored),
             Err(error) if error.class() == Class::Transient => return Err(error),
             // A write would meet the same refusal, and say so in the operation.
             Err(error) if error.class() == Class::Terminal => return Ok(Presence::Modified),
@@ -198,6 +208,27 @@ fn inventory(application: &Application) -> BTreeSet<ObjectId> {
         name: String::new(),
     });
     ids.collect()
+}
+
+/// An object, what is live of it, and what does not count: a verdict holds for all three.
+pub(super) fn verdict_key(wanted: &Value, live: &Value, ignored: &[IgnoreRule]) -> (u64, u64) {
+    if ignored.is_empty() {
+        return (digest(wanted), digest(live));
+    }
+    (digest(wanted), digest(&json!([format!("{ignored:?}"), live])))
+}
+
+/// `managedFields` of an object that came with them.
+pub(super) fn managed_fields(object: &Value) -> &Value {
+    object.pointer("/metadata/managedFields").unwrap_or(&Value::Null)
+}
+
+/// An object as JSON, with its field managers.
+pub(super) fn with_managers(kind: &Kind, mut object: DynamicObject) -> Option<(ObjectId, Value)> {
+    let managers = serde_json::to_value(object.metadata.managed_fields.take()).ok()?;
+    let (id, mut value) = as_value(kind, object)?;
+    value.get_mut("metadata")?.as_object_mut()?.insert("managedFields".to_owned(), managers);
+    Some((id, value))
 }
 
 /// A listed object as JSON, without the field managers that nobody here reads.

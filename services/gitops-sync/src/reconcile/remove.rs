@@ -33,7 +33,7 @@ impl ApplicationReconciler {
         let Some((name, propagation)) = held else { return Ok(Next::Done) };
         let instance = self.instance(&application);
         let mut gaps = Vec::new();
-        let live = self.live(&application, &[], &mut gaps).await?;
+        let live = self.live(&application, &[], false, &mut gaps).await?;
         let mut left = 0_usize;
         for (id, object) in live {
             // Options that cannot be read may say Delete=false.

@@ -10,5 +10,6 @@
 
 mod basics;
 mod hooks;
+mod options;
 mod tools;
 mod world;
