@@ -7,13 +7,15 @@ use mlp_host::grpc::Changed;
 use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::api::v1 as proto;
 
+use crate::domain::revision;
 use crate::events::wire;
 
 /// `team` is whose the destination is.
 pub(super) fn application(application: &Application, team: String) -> proto::Application {
     let status = application.status.clone().unwrap_or_default();
-    let source = application.spec.source.clone().unwrap_or_default();
+    let source = application.spec.effective_sources().first().copied().cloned().unwrap_or_default();
     let sync = status.sync.unwrap_or_default();
+    let revision = revision::compared(&sync).unwrap_or_default();
     let health = status.health.unwrap_or_default();
     let operation = status.operation_state.unwrap_or_default();
     proto::Application {
@@ -29,7 +31,7 @@ pub(super) fn application(application: &Application, team: String) -> proto::App
         target_revision: source.target_revision.unwrap_or_default(),
         destination_namespace: application.spec.destination.namespace.clone().unwrap_or_default(),
         sync_status: sync.status,
-        revision: sync.revision.unwrap_or_default(),
+        revision,
         health: level(&health).into(),
         health_message: health.message.unwrap_or_default(),
         operation_phase: operation.phase,

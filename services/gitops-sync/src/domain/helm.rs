@@ -70,8 +70,8 @@ pub fn options(value: &Value) -> Result<Options, Vec<(String, String)>> {
     for (index, file) in options.value_files.iter().enumerate() {
         let wrong = match file.as_str() {
             file if file.contains("://") => "is an address; put the file into the repository",
-            file if file.starts_with('$') => {
-                "names another source, which is not supported; put the file into the repository"
+            file if file.starts_with('$') && reference(file).is_none() => {
+                "names no file of another source; write $NAME/PATH"
             }
             file if file.contains(['*', '?', '[']) => "is a pattern, which is not supported; name each file",
             _ => continue,
@@ -99,22 +99,48 @@ pub fn options(value: &Value) -> Result<Options, Vec<(String, String)>> {
     if refused.is_empty() { Ok(options) } else { Err(refused) }
 }
 
+/// The source and the path in it that a value file of another source names: `$NAME/PATH`.
+fn reference(file: &str) -> Option<(&str, String)> {
+    let (name, path) = file.strip_prefix('$')?.split_once('/')?;
+    let path = place::join("", path).filter(|path| !path.is_empty())?;
+    (!name.is_empty()).then_some((name, path))
+}
+
+/// Where a file of another source stands in the tree; no repository can have a file there, because git keeps none
+/// below `.git`.
+pub fn beside(name: &str, path: &str) -> String {
+    format!(".git/sources/{name}/{path}")
+}
+
+/// What a path means in a chart's repository: from its root where it begins with a slash, as Argo CD has it.
+fn at(folder: &str, path: &str) -> Result<String, String> {
+    let found = match path.strip_prefix('/') {
+        Some(rest) => place::join("", rest),
+        None => place::join(folder, path),
+    };
+    found.ok_or_else(|| format!("`{path}` leaves the repository"))
+}
+
 impl Options {
+    /// Value files of other sources: their places in the list, the sources' names, and paths there.
+    pub fn references(&self) -> impl Iterator<Item = (usize, &str, String)> {
+        let files = self.value_files.iter().enumerate();
+        files.filter_map(|(index, file)| reference(file).map(|(name, path)| (index, name, path)))
+    }
+
+    /// Whether a value file may be missing.
+    pub const fn ignores_missing(&self) -> bool {
+        self.ignore_missing_value_files
+    }
+
     /// Files of the repository that are read beside the chart, and whether each must be there.
     ///
     /// # Errors
     /// A path that leaves the repository.
     pub fn files(&self, folder: &str) -> Result<Vec<(String, bool)>, String> {
-        let at = |path: &str| {
-            // From the root of the repository where it begins with a slash, as Argo CD has it.
-            let found = match path.strip_prefix('/') {
-                Some(rest) => place::join("", rest),
-                None => place::join(folder, path),
-            };
-            found.ok_or_else(|| format!("`{path}` leaves the repository"))
-        };
-        let values = self.value_files.iter().map(|path| Ok((at(path)?, !self.ignore_missing_value_files)));
-        let files = self.file_parameters.iter().map(|file| Ok((at(&file.path)?, true)));
+        let own = self.value_files.iter().filter(|file| reference(file).is_none());
+        let values = own.map(|path| Ok((at(folder, path)?, !self.ignore_missing_value_files)));
+        let files = self.file_parameters.iter().map(|file| Ok((at(folder, &file.path)?, true)));
         values.chain(files).collect()
     }
 
@@ -137,8 +163,8 @@ impl Options {
         found
     }
 
-    /// The command line in the root of the tree. `present` are those of [`Self::files`] that are there; the
-    /// spec's own values stand in `own`. Later ones win: files, own values, parameters.
+    /// The command line in the root of the tree. `present` are the files that are there, of this repository and
+    /// [`beside`] it; the spec's own values stand in `own`. Later ones win: files, own values, parameters.
     pub fn arguments(
         &self,
         folder: &str,
@@ -170,10 +196,12 @@ impl Options {
         if self.skip_schema_validation {
             all.push("--skip-schema-validation".to_owned());
         }
-        let files = self.files(folder).unwrap_or_default();
-        let values = files.iter().take(self.value_files.len()).map(|(path, _)| path);
-        for path in values.filter(|path| present.contains(path)) {
-            all.extend(["--values".to_owned(), path.clone()]);
+        let place = |file: &String| match reference(file) {
+            Some((name, path)) => Some(beside(name, &path)),
+            None => at(folder, file).ok(),
+        };
+        for path in self.value_files.iter().filter_map(place).filter(|path| present.contains(path)) {
+            all.extend(["--values".to_owned(), path]);
         }
         if let Some(own) = own {
             all.extend(["--values".to_owned(), own.to_owned()]);
@@ -183,9 +211,8 @@ impl Options {
             let value = escaped(&parameter.value);
             all.extend([flag.to_owned(), format!("{}={value}", parameter.name)]);
         }
-        for (parameter, (path, _)) in
-            self.file_parameters.iter().zip(files.iter().skip(self.value_files.len()))
-        {
+        for parameter in &self.file_parameters {
+            let path = at(folder, &parameter.path).unwrap_or_default();
             all.extend(["--set-file".to_owned(), format!("{}={path}", parameter.name)]);
         }
         all
@@ -230,7 +257,7 @@ mod tests {
     #[test]
     fn an_unknown_option_is_refused_by_name() {
         let refused = options(&json!({
-            "valueFiles": ["a.yaml", "$ref/b.yaml", "https://x/y", "v-*.yaml"], "version": "v2", "new": 1,
+            "valueFiles": ["a.yaml", "$ref", "https://x/y", "v-*.yaml"], "version": "v2", "new": 1,
             "parameters": [{"name": "a", "value": "$ARGOCD_APP_NAME"}],
         }));
         let fields: Vec<_> = refused.unwrap_err().into_iter().map(|(field, _)| field).collect();

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
-//! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`compare`] (in sync or
+//! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits), [`compare`] (in sync or
 //! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`window`] and [`operation`] (whether to sync), [`status`] (what
 //! Argo CD would write), [`statement`] (facts).
 
@@ -25,6 +25,7 @@ pub mod picture;
 pub mod place;
 pub mod project;
 pub mod request;
+pub mod revision;
 pub mod statement;
 pub mod status;
 pub mod tool;

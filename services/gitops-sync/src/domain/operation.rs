@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mlp_crds::argocd::{
-    ApplicationStatus, Operation, OperationInitiator, OperationState, Source, SyncOperation,
-};
+use mlp_crds::argocd::{ApplicationStatus, Operation, OperationInitiator, OperationState, SyncOperation};
 use serde_json::{Map, json};
 
 use super::picture::{Picture, SyncWord};
 use super::request::{Request, RetryRule};
+use super::revision;
 use super::window::{Closed, Windows};
 
 /// The word for an operation under way.
@@ -105,7 +104,7 @@ fn regardless(situation: Situation<'_>) -> Step {
 fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
     let sync = running.operation.sync.clone().unwrap_or_default();
     let by_robot = running.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
-    let revision = running.sync_result.as_ref().map(|result| result.revision.as_str()).unwrap_or_default();
+    let revision = running.sync_result.as_ref().map(revision::begun).unwrap_or_default();
     let wanted = content(&running.operation);
     let is_another = match wanted {
         // A commit that changes nothing of this Application ends nothing, a hook that runs least of all.
@@ -160,12 +159,27 @@ fn unsupported(situation: Situation<'_>, asked: &Operation) -> Option<String> {
     if let Some(key) = sync.rest.keys().find(|key| !known.contains(&key.as_str())) {
         return Some(format!("operation.sync.{key} is not supported; remove it"));
     }
-    let wanted = sync.revision.as_deref().unwrap_or_default();
-    let pinned =
-        !wanted.is_empty() && wanted != situation.request.revision && wanted != situation.picture.revision;
-    (pinned && situation.request.automated.is_some()).then(|| {
-        format!("operation.sync.revision `{wanted}` differs from spec.source.targetRevision, which automated sync would restore; turn spec.syncPolicy.automated off first")
+    let request = situation.request;
+    let wanted = asked_revision(sync).unwrap_or_default();
+    if !wanted.is_empty() && sync.revisions.is_empty() == request.several {
+        let (wrong, right) =
+            if request.several { ("revision", "revisions") } else { ("revisions", "revision") };
+        return Some(format!("operation.sync.{wrong} does not fit the Application's sources; write {right}"));
+    }
+    if !sync.revisions.is_empty() && sync.revisions.len() != request.origins.len() {
+        let sources = request.origins.len();
+        return Some(format!("operation.sync.revisions needs {sources}, one for each of spec.sources"));
+    }
+    let pinned = !wanted.is_empty() && wanted != request.revision() && wanted != situation.picture.revision;
+    (pinned && request.automated.is_some()).then(|| {
+        format!("operation.sync.revision `{wanted}` differs from targetRevision, which automated sync would restore; turn spec.syncPolicy.automated off first")
     })
+}
+
+/// The revision that an operation names, or those of several sources.
+fn asked_revision(sync: &SyncOperation) -> Option<String> {
+    let text = revision::joined(sync.revision.as_deref().unwrap_or_default(), &sync.revisions);
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
@@ -218,14 +232,16 @@ fn heal(situation: Situation<'_>, last: &OperationState) -> Step {
 
 fn same_attempt(state: &OperationState, request: &Request, revision: &str) -> bool {
     let Some(result) = &state.sync_result else { return false };
-    let source = |source: &Source| serde_json::to_value(source).ok();
-    result.revision == revision && result.source.as_ref().and_then(source) == source(&request.source)
+    revision::begun(result) == revision
+        && (result.source.clone(), result.sources.clone()) == request.sources()
 }
 
 fn automated_operation(situation: Situation<'_>, heal: u32) -> Operation {
     let policy = situation.request.automated.unwrap_or_default();
+    let (revision, revisions) = revision::apart(&situation.picture.revision, situation.request.several);
     let mut sync = SyncOperation {
-        revision: Some(situation.picture.revision.clone()),
+        revision: Some(revision).filter(|_| !situation.request.several),
+        revisions,
         prune: policy.prune,
         ..SyncOperation::default()
     };
@@ -245,11 +261,9 @@ fn content(operation: &Operation) -> Option<&str> {
 }
 
 fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
-    let result = mlp_crds::argocd::SyncResult {
-        revision: situation.picture.revision.clone(),
-        source: Some(situation.request.source.clone()),
-        ..Default::default()
-    };
+    let (revision, revisions) = revision::apart(&situation.picture.revision, situation.request.several);
+    let (source, sources) = situation.request.sources();
+    let result = mlp_crds::argocd::SyncResult { revision, source, revisions, sources, ..Default::default() };
     OperationState {
         operation,
         phase: RUNNING.into(),
@@ -261,16 +275,16 @@ fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
 
 /// The revision that an operation by hand asks for, in place of the spec's: of the one under way,
 /// else of the one that waits.
-pub fn pinned<'a>(status: &'a ApplicationStatus, asked: Option<&'a Operation>) -> Option<&'a str> {
+pub fn pinned(status: &ApplicationStatus, asked: Option<&Operation>) -> Option<String> {
     let by_hand = |operation: &Operation| !operation.initiated_by.as_ref().is_some_and(|by| by.automated);
     let running = status.operation_state.as_ref().filter(|state| state.phase == RUNNING);
     // One that runs goes on with what it began with, wherever the branch is by now.
     if let Some(state) = running.filter(|state| by_hand(&state.operation)) {
-        let begun = state.sync_result.as_ref().map(|result| result.revision.as_str());
+        let begun = state.sync_result.as_ref().map(revision::begun);
         return begun.filter(|revision| !revision.is_empty());
     }
     let operation = asked.filter(|_| running.is_none()).filter(|operation| by_hand(operation))?;
-    operation.sync.as_ref()?.revision.as_deref().filter(|revision| !revision.is_empty())
+    asked_revision(operation.sync.as_ref()?)
 }
 
 /// Whether hooks run: not where the operation only undoes what was changed beside git, nor with the strategy
@@ -290,7 +304,7 @@ fn is_automated(state: &OperationState) -> bool {
 
 /// What names one attempt of an operation: hooks carry it.
 pub fn attempt(state: &OperationState) -> String {
-    let revision = state.sync_result.as_ref().map(|result| result.revision.as_str()).unwrap_or_default();
+    let revision = state.sync_result.as_ref().map(revision::begun).unwrap_or_default();
     let started = state.started_at.as_deref().unwrap_or_default();
     format!("{started}/{revision}/{}", state.retry_count.unwrap_or_default())
 }

@@ -57,11 +57,12 @@ pub fn check_source(scope: Scope<'_>, request: &Request) -> Option<Refusal> {
             format!("`{}` does not list namespace {} in sourceNamespaces", request.project, scope.namespace);
         return refuse("spec.project", message);
     }
-    if !permits(&project.source_repos, &normal_url(&request.repository), true) {
-        let message = format!("is not among sourceRepos of project `{}`", request.project);
-        return refuse("spec.source.repoURL", message);
-    }
-    None
+    let strange = request
+        .origins
+        .iter()
+        .find(|origin| !permits(&project.source_repos, &normal_url(&origin.repository), true))?;
+    let message = format!("is not among sourceRepos of project `{}`", request.project);
+    refuse(&format!("{}.repoURL", strange.field), message)
 }
 
 /// Whether the Application may write into a namespace whose owner is known.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::glob::Glob;
 use super::ignore::{self, IgnoreRule};
 use super::tool::Tool;
-use super::{duration, helm, kustomize, place};
+use super::{duration, helm, kustomize, revision};
 
 /// Address of the cluster that the service itself runs in.
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
@@ -27,16 +27,10 @@ const RESPECT: &str = "RespectIgnoreDifferences=true";
 /// What one Application wants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The source as the spec has it, for status and history.
-    pub source: Source,
-    /// Repository address: `file://`, `http://` or `https://`, without credentials.
-    pub repository: String,
-    /// Folder in the repository; empty for its root.
-    pub path: String,
-    /// Branch, tag, commit or `HEAD`.
-    pub revision: String,
-    /// What makes the folder into manifests.
-    pub rendering: Rendering,
+    /// Where manifests come from: one place, or several.
+    pub origins: Vec<Origin>,
+    /// Whether the spec has `sources`, which the status then names in place of `source`.
+    pub several: bool,
     /// Namespace for objects that name none.
     pub namespace: String,
     /// Name of the AppProject.
@@ -53,6 +47,62 @@ pub struct Request {
     pub retry: RetryRule,
     /// Entries of history kept.
     pub history: usize,
+}
+
+/// One source, as the spec has it and as it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// Path of its field: `spec.source` or `spec.sources[1]`.
+    pub field: String,
+    /// As the spec has it, for status and history.
+    pub source: Source,
+    /// Repository address: `file://`, `http://` or `https://`, without credentials.
+    pub repository: String,
+    /// Folder in the repository; empty for its root.
+    pub path: String,
+    /// Branch, tag, commit or `HEAD`.
+    pub revision: String,
+    /// What makes the folder into manifests.
+    pub rendering: Rendering,
+}
+
+impl Origin {
+    /// The name by which value files of others refer to it.
+    pub fn name(&self) -> Option<&str> {
+        self.source.reference.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether it has manifests: one that others refer to has them where it names a path.
+    pub fn has_manifests(&self) -> bool {
+        self.name().is_none() || self.source.path.is_some()
+    }
+}
+
+impl Request {
+    /// The revisions that the spec asks for, as one text.
+    pub fn revision(&self) -> String {
+        let all: Vec<String> = self.origins.iter().map(|origin| origin.revision.clone()).collect();
+        revision::joined("", &all)
+    }
+
+    /// The revision of each source: of `pinned` where that names one, else the spec's.
+    pub fn revisions(&self, pinned: Option<&str>) -> Vec<String> {
+        let (one, several) = pinned.map(|text| revision::apart(text, self.several)).unwrap_or_default();
+        let asked = if self.several { several } else { vec![one] };
+        let fits = asked.len() == self.origins.len();
+        let places = self.origins.iter().enumerate();
+        let all = places.map(|(place, origin)| {
+            let asked = asked.get(place).filter(|text| fits && !text.is_empty());
+            asked.unwrap_or(&origin.revision).clone()
+        });
+        all.collect()
+    }
+
+    /// `source` and `sources` as a status names them.
+    pub fn sources(&self) -> (Option<Source>, Vec<Source>) {
+        let all = self.origins.iter().map(|origin| origin.source.clone());
+        if self.several { (None, all.collect()) } else { (all.into_iter().next(), Vec::new()) }
+    }
 }
 
 /// What makes a folder into manifests.
@@ -193,19 +243,11 @@ impl Check {
 pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
     let mut check = Check::default();
     check.rest("spec", &spec.rest, &["info"]);
-    check.unsupported("spec.sources", !spec.sources.is_empty());
     if spec.project.is_empty() {
         check.refuse("spec.project", "is empty; name an AppProject, or write `default`");
     }
     let namespace = destination(spec, &mut check);
-    let empty = Source::default();
-    let source = spec.source.as_ref().unwrap_or(&empty);
-    if spec.source.is_none() && spec.sources.is_empty() {
-        check.refuse("spec.source", "is missing; write repoURL and path");
-    } else if spec.source.is_some() {
-        source::check(source, &mut check);
-    }
-    let rendering = source::rendering(source, &mut check);
+    let origins = source::origins(spec, &mut check);
     let policy = spec.sync_policy.clone().unwrap_or_default();
     check.rest("spec.syncPolicy", &policy.rest, &[]);
     check
@@ -221,11 +263,8 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
         return Err(check.0);
     }
     Ok(Request {
-        source: source.clone(),
-        repository: source.repo_url.clone(),
-        path: place::normal(source.path.as_deref().unwrap_or_default()),
-        revision: source.target_revision.clone().filter(|text| !text.is_empty()).unwrap_or("HEAD".into()),
-        rendering,
+        origins,
+        several: !spec.sources.is_empty(),
         namespace,
         project: spec.project.clone(),
         automated: spec.automated().map(automated),

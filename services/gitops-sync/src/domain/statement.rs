@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::operation::{ERROR, FAILED};
 use super::picture::SyncWord;
+use super::revision;
 
 /// One fact to state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +41,15 @@ pub fn advance(
 ) -> Vec<Statement> {
     let mut statements = Vec::new();
     let sync = status.sync.clone().unwrap_or_default();
+    let revision = revision::compared(&sync);
     let operation = status.operation_state.as_ref();
     let failure = failure(status, operation);
     let synced = sync.status == SyncWord::Synced.as_str() && !running(operation);
-    if synced && (record.sync.as_deref() != Some("Synced") || record.revision != sync.revision) {
+    if synced && (record.sync.as_deref() != Some("Synced") || record.revision != revision) {
         statements.push(Statement::Synced);
     }
     let key = failure.as_ref().map(|(reason, message)| {
-        digest(&[reason.as_str(), message.as_str(), sync.revision.as_deref().unwrap_or_default()])
+        digest(&[reason.as_str(), message.as_str(), revision.as_deref().unwrap_or_default()])
     });
     if let Some((reason, message)) = failure.filter(|_| key != record.failure) {
         statements.push(Statement::Failed { reason, message });
@@ -64,7 +66,7 @@ pub fn advance(
     } else if sync.status != SyncWord::Unknown.as_str() {
         record.sync = Some(sync.status);
     }
-    record.revision = sync.revision.or(record.revision.take());
+    record.revision = revision.or(record.revision.take());
     record.phase = operation.map(|state| state.phase.clone());
     record.observed_generation = Some(generation);
     statements

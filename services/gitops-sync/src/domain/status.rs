@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::identity::ObjectId;
 use super::operation::{SUCCEEDED, seconds};
 use super::picture::{Extra, Item, Picture, Presence, SyncWord};
+use super::revision;
 use super::tool::Tool;
 use mlp_health::{Health, Level};
 
@@ -52,8 +53,8 @@ pub struct Outcome {
     pub faults: Vec<Fault>,
     /// The operation as it is now, where there was one.
     pub operation: Option<OperationState>,
-    /// What made the manifests.
-    pub tool: Tool,
+    /// What made the manifests of each source.
+    pub tools: Vec<Tool>,
     /// Images of the wanted objects.
     pub images: Vec<String>,
     /// How many pods of the application run on nodes that execute nothing, of how many.
@@ -76,7 +77,11 @@ pub fn build(
         next.sync = Some(sync_status(spec, picture));
         next.resources = resources(picture);
         next.health = Some(health(previous.health.as_ref(), picture, outcome.simulated, now));
-        next.source_type = Some(outcome.tool.source_type().into());
+        let types = outcome.tools.iter().map(|tool| tool.source_type().to_owned());
+        (next.source_type, next.source_types) = match spec.sources.is_empty() {
+            true => (types.into_iter().next(), Vec::new()),
+            false => (None, types.collect()),
+        };
         next.summary = (!outcome.images.is_empty())
             .then(|| Summary { images: outcome.images.clone(), ..Summary::default() });
     } else {
@@ -93,12 +98,18 @@ pub fn build(
 }
 
 fn sync_status(spec: &ApplicationSpec, picture: &Picture) -> SyncStatus {
-    let compared = json!({"source": spec.source, "destination": spec.destination});
+    let several = !spec.sources.is_empty();
+    let compared = if several {
+        json!({"sources": spec.sources, "destination": spec.destination})
+    } else {
+        json!({"source": spec.source, "destination": spec.destination})
+    };
+    let (revision, revisions) = revision::apart(&picture.revision, several);
     SyncStatus {
         status: picture.sync().as_str().into(),
         compared_to: Some(compared),
-        revision: Some(picture.revision.clone()),
-        revisions: Vec::new(),
+        revision: Some(revision).filter(|_| !several),
+        revisions,
     }
 }
 
@@ -218,8 +229,10 @@ fn record_history(next: &mut ApplicationStatus, limit: usize) {
     let id = next.history.last().map_or(0, |last| last.id.saturating_add(1));
     let mut entry = HistoryEntry {
         id,
-        revision: Some(result.revision),
+        revision: Some(result.revision).filter(|_| result.revisions.is_empty()),
         source: result.source,
+        revisions: result.revisions,
+        sources: result.sources,
         deploy_started_at: state.started_at.clone(),
         deployed_at: state.finished_at.clone(),
         ..HistoryEntry::default()

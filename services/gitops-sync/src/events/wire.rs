@@ -7,6 +7,8 @@ use mlp_crds::argocd::{ApplicationStatus, ResourceStatus};
 use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::events::v1 as proto;
 
+use crate::domain::revision;
+
 /// Objects named in one message.
 const OBJECTS: usize = 200;
 
@@ -104,7 +106,9 @@ pub(crate) fn timestamp(text: Option<&str>) -> Option<prost_types::Timestamp> {
 
 /// Credentials never enter a message, whatever the spec holds.
 pub(crate) fn repo_url(application: &Application) -> String {
-    let url = application.spec.source.as_ref().map(|source| source.repo_url.clone()).unwrap_or_default();
+    // Of several sources the first stands for all.
+    let sources = application.spec.effective_sources();
+    let url = sources.first().map(|source| source.repo_url.clone()).unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else { return url };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority.rsplit('@').next().unwrap_or(authority);
@@ -112,5 +116,5 @@ pub(crate) fn repo_url(application: &Application) -> String {
 }
 
 fn revision(status: &ApplicationStatus) -> String {
-    status.sync.as_ref().and_then(|sync| sync.revision.clone()).unwrap_or_default()
+    status.sync.as_ref().and_then(revision::compared).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
-//! The credential with which an Application's repository is read.
+//! The credential with which a source of an Application is read.
 
 use kube::ResourceExt as _;
 
 use super::ApplicationReconciler;
 use super::render::Permission;
 use crate::domain::credential::{self, Asker, Credential, SECRET_TYPE};
-use crate::domain::request::Request;
+use crate::domain::request::{Origin, Request};
 use crate::domain::status::{Fault, INVALID_SPEC};
 
 impl ApplicationReconciler {
@@ -13,6 +13,7 @@ impl ApplicationReconciler {
     pub(super) fn credential(
         &self,
         request: &Request,
+        origin: &Origin,
         permission: &Permission,
     ) -> Result<Option<Credential>, Fault> {
         let secrets = self.caches.credentials.state_filter(|_| true);
@@ -28,7 +29,7 @@ impl ApplicationReconciler {
             })
             .collect();
         let asker = Asker {
-            url: &request.repository,
+            url: &origin.repository,
             project: &request.project,
             is_checked: permission.has_project(),
             tenant: permission.tenant(),
@@ -36,6 +37,6 @@ impl ApplicationReconciler {
         let chosen = credential::choose(&all, asker);
         chosen
             .map(Option::<&Credential>::cloned)
-            .map_err(|why| Fault::new(INVALID_SPEC, format!("spec.source.repoURL: {why}")))
+            .map_err(|why| Fault::new(INVALID_SPEC, format!("{}.repoURL: {why}", origin.field)))
     }
 }

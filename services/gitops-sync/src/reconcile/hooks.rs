@@ -19,6 +19,7 @@ use crate::domain::identity::{self, ObjectId, TRACKING_ID};
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::operation::attempt;
 use crate::domain::picture::{Extra, LiveHook, Picture};
+use crate::domain::revision;
 use crate::error::Error;
 
 impl ApplicationReconciler {
@@ -240,9 +241,9 @@ fn beginning(hook: &Desired) -> Option<&str> {
 fn named(work: &Work<'_>, hook: &Desired, number: usize, phase: Phase, state: &OperationState) -> Desired {
     let mut named = hook.clone();
     let Some(beginning) = beginning(hook) else { return named };
-    let revision = state.sync_result.as_ref().map(|result| result.revision.as_str()).unwrap_or_default();
+    let revision = state.sync_result.as_ref().map(revision::begun).unwrap_or_default();
     let attempt = (state.started_at.as_deref().unwrap_or_default(), state.retry_count.unwrap_or_default());
-    named.id.name = hook::generated_name(beginning, revision, phase, attempt, number);
+    named.id.name = hook::generated_name(beginning, &revision, phase, attempt, number);
     if let Some(metadata) = named.object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("generateName");
         metadata.insert("name".into(), json!(named.id.name));

@@ -1,6 +1,6 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
-//! [`render`] reads git and has tools make manifests, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
+//! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
 //! calls, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
 //! objects change. An Application that is as git says costs reads only.
 
@@ -14,6 +14,7 @@ mod remove;
 mod render;
 mod report;
 mod simulated;
+mod source;
 mod tenancy;
 mod watch;
 mod write;
@@ -136,15 +137,16 @@ impl ApplicationReconciler {
                 return Ok(fault(vec![Fault::new(INVALID_SPEC, words.join("; "))], None, Duration::MAX));
             }
         };
-        let poll = self.repositories.poll(&request.repository);
+        let polls = request.origins.iter().map(|origin| self.repositories.poll(&origin.repository));
+        let poll = polls.min().unwrap_or(UNDER_WAY);
         let permission = match self.permission(application, &request) {
             Ok(permission) => permission,
             Err(refused) => return Ok(fault(vec![refused], Some(request), poll)),
         };
         let asked = application.operation.clone();
         let fresh = application.annotations().contains_key(REFRESH) || asked.is_some();
-        let revision = operation::pinned(&status, asked.as_ref()).unwrap_or(&request.revision).to_owned();
-        let rendered = match self.render(application, &request, &permission, &revision, fresh).await? {
+        let revisions = request.revisions(operation::pinned(&status, asked.as_ref()).as_deref());
+        let rendered = match self.render(application, &request, &permission, &revisions, fresh).await? {
             Ok(rendered) => rendered,
             Err(unread) => return Ok(fault(vec![unread], Some(request), poll)),
         };
@@ -159,7 +161,7 @@ impl ApplicationReconciler {
             Err(refused) => return Ok(fault(vec![refused], Some(request), poll)),
         };
         let mut outcome = Outcome {
-            tool: rendered.tool,
+            tools: rendered.tools.clone(),
             images: images(rendered.desired.iter().map(|desired| &desired.object)),
             simulated: self.simulated(&rendered.desired).await?,
             operation,

@@ -1,4 +1,4 @@
-//! From the spec to what is wanted: repository, files, objects, namespaces, tracking ids.
+//! From manifests to what is wanted: objects, namespaces, tracking ids, and what the project says of each.
 //!
 //! Every refusal becomes a fault of the status, never an error of the loop: it waits for a person or
 //! for the next look at the repository.
@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 use mlp_crds::Application;
 use mlp_crds::argocd::AppProjectSpec;
-use mlp_model::Classified as _;
 use mlp_reconcile::ObjectRef;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -23,8 +22,6 @@ use crate::domain::status::{COMPARISON, Fault, INVALID_SPEC};
 use crate::domain::tool::Tool;
 use crate::domain::window::{self, Subject, Windows};
 use crate::error::Error;
-use crate::render::{Helm, Kustomize, Renderer};
-use crate::store::{Content, Query, Source};
 
 /// One object that is wanted, ready to be applied.
 #[derive(Clone, Debug)]
@@ -39,7 +36,8 @@ pub(super) struct Desired {
 /// All objects of one commit.
 pub(super) struct Rendered {
     pub(super) revision: String,
-    pub(super) tool: Tool,
+    /// What made the manifests, for each source.
+    pub(super) tools: Vec<Tool>,
     pub(super) desired: Vec<Desired>,
     /// Those that run in a sync.
     pub(super) hooks: Vec<Desired>,
@@ -122,91 +120,13 @@ impl ApplicationReconciler {
         Ok(permission)
     }
 
-    /// Reads and renders the source at `revision`.
-    pub(super) async fn render(
-        &self,
-        application: &Application,
-        request: &Request,
-        permission: &Permission,
-        revision: &str,
-        fresh: bool,
-    ) -> Result<Result<Rendered, Fault>, Error> {
-        let credential = match self.credential(request, permission) {
-            Ok(credential) => credential,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let query = Query {
-            credential: credential.clone(),
-            url: request.repository.clone(),
-            revision: revision.to_owned(),
-            path: request.path.clone(),
-            application: application.metadata.name.clone().unwrap_or_default(),
-            rendering: request.rendering.clone(),
-            fresh,
-        };
-        let unread = |error: &dyn std::fmt::Display, reason: &str| {
-            tracing::info!(reason, %error, "source not read");
-            Ok(Err(Fault::new(COMPARISON, error.to_string())))
-        };
-        let checkout = match self.repositories.read(query).await {
-            Ok(checkout) => checkout,
-            Err(error) => return unread(&error, error.reason()),
-        };
-        let tool = checkout.content.tool();
-        let read = match checkout.content {
-            Content::Manifests(files) => manifest::parse_all(&files, self.limits),
-            Content::Tree(tool, entries) => {
-                let renderer = self.renderer(application, request, tool).await?;
-                let source = Source { url: &request.repository, credential: credential.as_ref() };
-                let made = self.renderers.render(&self.repositories, source, entries, &*renderer).await;
-                let made = match made {
-                    Ok(made) => made,
-                    Err(error) => return unread(&error, error.reason()),
-                };
-                let from = format!(
-                    "{} of {}",
-                    tool.as_str(),
-                    if request.path.is_empty() { "the root" } else { &request.path }
-                );
-                manifest::parse_all(&[(from, made.to_string())], self.limits)
-            }
-        };
-        let manifests = match read {
-            Ok(manifests) => manifests,
-            Err(error) => return Ok(Err(Fault::new(COMPARISON, error.to_string()))),
-        };
-        self.place(application, request, permission, (checkout.revision, tool), manifests).await
-    }
-
-    /// The tool with what it is told.
-    async fn renderer(
-        &self,
-        application: &Application,
-        request: &Request,
-        tool: Tool,
-    ) -> Result<Box<dyn Renderer>, Error> {
-        let folder = request.path.clone();
-        if tool != Tool::Helm {
-            return Ok(Box::new(Kustomize { folder }));
-        }
-        let served = self.kinds.served().await?;
-        Ok(Box::new(Helm {
-            folder,
-            options: request.rendering.helm.clone(),
-            application: application.metadata.name.clone().unwrap_or_default(),
-            namespace: request.namespace.clone(),
-            kube_version: served.version.clone(),
-            api_versions: served.kinds.clone(),
-        }))
-    }
-
     /// Fills in namespaces and tracking ids, and checks each object against the project.
-    async fn place(
+    pub(super) async fn place(
         &self,
         application: &Application,
         request: &Request,
         permission: &Permission,
-        (revision, tool): (String, Tool),
+        (revision, tools): (String, Vec<Tool>),
         mut manifests: Vec<Manifest>,
     ) -> Result<Result<Rendered, Fault>, Error> {
         let instance = self.instance(application);
@@ -247,7 +167,7 @@ impl ApplicationReconciler {
         let hooks: Vec<_> =
             hooks.into_iter().filter(|one| one.options.hook.is_some_and(Hook::runs)).collect();
         let content = content(desired.iter().chain(&hooks));
-        Ok(Ok(Rendered { revision, tool, desired, hooks, left_out, content }))
+        Ok(Ok(Rendered { revision, tools, desired, hooks, left_out, content }))
     }
 
     fn check(

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::ApplicationReconciler;
 use crate::domain::SERVICE;
+use crate::domain::revision;
 use crate::domain::statement::{self, Statement};
 use crate::domain::status::{Outcome, build};
 use crate::error::Error;
@@ -100,7 +101,7 @@ impl ApplicationReconciler {
 
     /// Tells whoever looks at the Application with kubectl what was stated.
     async fn say(&self, application: &Application, status: &ApplicationStatus, statement: &Statement) {
-        let revision = status.sync.as_ref().and_then(|sync| sync.revision.as_deref()).unwrap_or_default();
+        let revision = status.sync.as_ref().and_then(revision::compared).unwrap_or_default();
         match statement {
             Statement::Synced => {
                 let note = format!("live is as git says at {revision}");

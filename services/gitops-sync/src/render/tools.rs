@@ -36,6 +36,8 @@ pub struct Helm {
     pub folder: String,
     /// What the spec says.
     pub options: Options,
+    /// Value files of other sources, by their places in the tree.
+    pub values: Vec<(String, String)>,
     /// Name of the Application.
     pub application: String,
     /// Destination.
@@ -52,7 +54,8 @@ impl Renderer for Helm {
     }
 
     fn own_files(&self) -> Vec<(String, String)> {
-        self.options.own_values().map(|values| (OWN_VALUES.to_owned(), values)).into_iter().collect()
+        let own = self.options.own_values().map(|values| (OWN_VALUES.to_owned(), values));
+        own.into_iter().chain(self.values.iter().cloned()).collect()
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -67,6 +70,8 @@ impl Renderer for Helm {
             api_versions: &self.api_versions,
         };
         let own = self.options.own_values().map(|_| OWN_VALUES);
-        self.options.arguments(&self.folder, release, present, own)
+        let beside = self.values.iter().map(|(path, _)| path);
+        let present: Vec<String> = present.iter().chain(beside).cloned().collect();
+        self.options.arguments(&self.folder, release, &present, own)
     }
 }

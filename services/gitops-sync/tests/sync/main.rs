@@ -11,5 +11,6 @@
 mod basics;
 mod hooks;
 mod options;
+mod sources;
 mod tools;
 mod world;

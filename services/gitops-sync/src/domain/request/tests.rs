@@ -19,15 +19,18 @@ fn refused(change: impl FnOnce(&mut Value)) -> Vec<String> {
 #[test]
 fn a_plain_directory_is_read_with_argo_cds_defaults() {
     let request = validate(&spec(|_| {})).unwrap();
-    assert_eq!((request.path.as_str(), request.revision.as_str()), ("deploy", "main"));
+    assert_eq!((request.origins[0].path.as_str(), &*request.revision()), ("deploy", "main"));
     assert_eq!((request.namespace.as_str(), request.history), ("ml-team", 10));
     assert_eq!(request.automated, None);
     assert_eq!(request.retry, RetryRule::default());
-    assert!(request.rendering.files.takes("a.yaml") && !request.rendering.files.takes("README.md"));
+    assert!(
+        request.origins[0].rendering.files.takes("a.yaml")
+            && !request.origins[0].rendering.files.takes("README.md")
+    );
     let head = validate(&spec(|value| {
         value["source"].as_object_mut().unwrap().remove("targetRevision");
     }));
-    assert_eq!(head.unwrap().revision, "HEAD");
+    assert_eq!(head.unwrap().revision(), "HEAD");
 }
 
 #[test]
@@ -49,9 +52,9 @@ fn policy_is_read() {
     let waits: Vec<u64> = (0..6).map(|retry| request.retry.wait(retry).as_secs()).collect();
     assert_eq!(waits, [1, 3, 9, 27, 60, 60]);
     assert!(
-        request.rendering.files.takes("a/b.yaml")
-            && !request.rendering.files.takes("test/b.yaml")
-            && !request.rendering.files.takes("b.yml")
+        request.origins[0].rendering.files.takes("a/b.yaml")
+            && !request.origins[0].rendering.files.takes("test/b.yaml")
+            && !request.origins[0].rendering.files.takes("b.yml")
     );
 }
 
@@ -78,7 +81,9 @@ fn what_is_not_supported_is_refused_by_name() {
         ("spec.source.repoURL", |v| v["source"]["repoURL"] = json!("git@git.example:shop.git")),
         ("spec.source.repoURL", |v| v["source"]["repoURL"] = json!("https://me:secret@git.example/shop")),
         ("spec.source.path", |v| v["source"]["path"] = json!("../other")),
-        ("spec.sources", |v| v["sources"] = json!([{"repoURL": "https://git.example/a"}])),
+        ("spec.sources[0].plugin", |v| {
+            v["sources"] = json!([{"repoURL": "https://git.example/a", "plugin": {"name": "x"}}]);
+        }),
         ("spec.sourceHydrator", |v| v["sourceHydrator"] = json!({})),
         ("spec.destination.server", |v| v["destination"]["server"] = json!("https://other:6443")),
         ("spec.destination.namespace", |v| v["destination"]["namespace"] = json!("")),
@@ -103,4 +108,50 @@ fn all_refusals_come_at_once() {
         value["destination"] = json!({});
     });
     assert_eq!(fields, ["spec.project", "spec.destination.namespace", "spec.source.helm.new"]);
+}
+
+fn several(change: impl FnOnce(&mut Value)) -> Result<Request, Vec<Refusal>> {
+    validate(&spec(|value| {
+        value.as_object_mut().unwrap().remove("source");
+        value["sources"] = json!([
+            {"repoURL": "https://git.example/charts.git", "path": "web", "targetRevision": "v1",
+                "helm": {"valueFiles": ["values.yaml", "$env/prod/web.yaml"]}},
+            {"repoURL": "https://git.example/env.git", "ref": "env"},
+        ]);
+        change(value);
+    }))
+}
+
+#[test]
+fn several_sources_are_read_and_one_that_others_refer_to_needs_no_manifests() {
+    let request = several(|_| {}).unwrap();
+    assert!(request.several && request.origins[0].has_manifests() && !request.origins[1].has_manifests());
+    assert_eq!(request.revision(), "v1,HEAD");
+    assert_eq!(request.revisions(Some("abc,def")), ["abc", "def"]);
+    assert_eq!(request.revisions(Some("abc,")), ["abc", "HEAD"]);
+    assert_eq!(request.revisions(Some("abc")), ["v1", "HEAD"], "one of two names none");
+    assert_eq!(request.revisions(None), ["v1", "HEAD"]);
+    let (one, all) = request.sources();
+    assert!(one.is_none() && all.len() == 2);
+    let with_path = several(|value| value["sources"][1]["path"] = json!("extra")).unwrap();
+    assert!(with_path.origins[1].has_manifests());
+}
+
+#[test]
+fn what_is_wrong_with_one_of_several_sources_is_named_by_its_place() {
+    let fields = |change: fn(&mut Value)| -> Vec<String> {
+        several(change).unwrap_err().into_iter().map(|refusal| refusal.field).collect()
+    };
+    assert_eq!(
+        fields(|value| value["sources"][1]["ref"] = json!("other")),
+        ["spec.sources[0].helm.valueFiles[1]"]
+    );
+    assert_eq!(fields(|value| value["sources"][1]["ref"] = json!("a/b"))[0], "spec.sources[1].ref");
+    assert_eq!(fields(|value| value["sources"][0]["ref"] = json!("env"))[0], "spec.sources[1].ref");
+    assert_eq!(fields(|value| value["sources"][1]["chart"] = json!("x")), ["spec.sources[1].chart"]);
+    assert_eq!(
+        fields(|value| value["sources"] = json!(vec![value["sources"][1].clone(); 21])),
+        ["spec.sources"]
+    );
+    assert_eq!(refused(|value| value["source"]["ref"] = json!("x")), ["spec.source.ref"]);
 }

@@ -66,6 +66,7 @@ fn outcome(phase: &str) -> Outcome {
         picture: Some(picture),
         operation: Some(operation),
         images: vec!["shop:1".into()],
+        tools: vec![Tool::Directory],
         ..Outcome::default()
     }
 }

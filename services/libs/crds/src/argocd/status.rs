@@ -35,6 +35,9 @@ pub struct ApplicationStatus {
     /// Directory, Helm, Kustomize or Plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_type: Option<String>,
+    /// The same for each of several sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_types: Vec<String>,
     /// Images and addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
@@ -127,6 +130,12 @@ pub struct HistoryEntry {
     /// Source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Revisions, one per source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
+    /// Sources, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
     /// Start, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_started_at: Option<String>,
@@ -191,6 +200,12 @@ pub struct SyncResult {
     /// Source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// Revisions, one per source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
+    /// Sources, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
     /// Fields that we do not read.
     #[serde(flatten)]
     pub rest: Map<String, Value>,

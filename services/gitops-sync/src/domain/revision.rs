@@ -1,0 +1,49 @@
+//! Commits of an Application, one for each of its sources, in one text.
+//!
+//! Argo CD writes `revision` for one source and `revisions` for several; within the service they are compared and
+//! told of as one.
+
+use mlp_crds::argocd::{SyncResult, SyncStatus};
+
+/// Stands between commits; in no name of a revision that git has.
+const BETWEEN: &str = ",";
+
+/// The commits as one text.
+pub fn joined(one: &str, several: &[String]) -> String {
+    if several.is_empty() { one.to_owned() } else { several.join(BETWEEN) }
+}
+
+/// The text as Argo CD has it: `revision`, and `revisions` where the Application has several sources.
+pub fn apart(text: &str, several: bool) -> (String, Vec<String>) {
+    if several {
+        (String::new(), text.split(BETWEEN).map(str::to_owned).collect())
+    } else {
+        (text.to_owned(), Vec::new())
+    }
+}
+
+/// What an operation began with.
+pub fn begun(result: &SyncResult) -> String {
+    joined(&result.revision, &result.revisions)
+}
+
+/// What was compared, where anything was.
+pub fn compared(sync: &SyncStatus) -> Option<String> {
+    Some(joined(sync.revision.as_deref().unwrap_or_default(), &sync.revisions))
+        .filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_joined_comes_apart() {
+        let two = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(joined("", &two), "a,b");
+        assert_eq!(apart("a,b", true), (String::new(), two.to_vec()));
+        assert_eq!(apart("a", true), (String::new(), vec!["a".to_owned()]));
+        assert_eq!((joined("a", &[]), apart("a", false)), ("a".to_owned(), ("a".to_owned(), vec![])));
+        assert_eq!(compared(&SyncStatus::default()), None);
+    }
+}
