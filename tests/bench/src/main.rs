@@ -4,6 +4,7 @@
 //! bound and whether it is met. The table goes to stdout, all of it as JSON to `.mlp/bench/`.
 //! A missed bound is a result; the exit code is 1 only when something could not be measured.
 
+mod applications;
 mod bus;
 mod cargo;
 mod isolation;
@@ -35,7 +36,7 @@ struct Arguments {
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
-    /// Teams onboarded at once; the bound is for 1000
+    /// Teams onboarded at once, or Applications; the bounds are for 1000
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     teams: usize,
 }
@@ -55,6 +56,8 @@ enum Bench {
     Admission,
     /// Teams of three namespaces each at 20 teams a second, and a start of the service on all of them
     Namespaces,
+    /// Applications of one monorepo, in the namespaces of 100 teams
+    Applications,
     /// 100,000 racing creations against the quota of one team with 20 namespaces
     Quota,
 }
@@ -68,6 +71,7 @@ impl Bench {
             Self::Up => up::run().await,
             Self::Admission => isolation::admission::run(teams).await,
             Self::Namespaces => isolation::namespaces::run(teams).await,
+            Self::Applications => applications::run(teams).await,
             Self::Quota => isolation::quota::run().await,
         }
     }

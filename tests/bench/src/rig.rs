@@ -114,6 +114,10 @@ impl Rig {
             ("MLP_INSTANCE", format!("{name}-0")),
             ("MLP_AUDIT_LOG", path(&layout.logs().join("audit.log"))),
             ("MLP_ENVIRONMENT", "local".to_owned()),
+            ("MLP_ALLOW_FILE_REPOSITORIES", "true".to_owned()),
+            ("MLP_CACHE_DIR", path(&layout.data(&format!("{name}-cache")))),
+            // Short, so that a round of looks in which nothing changes is seen.
+            ("MLP_REPOSITORY_INTERVAL", "30s".to_owned()),
             ("MLP_GRPC_LISTEN", "127.0.0.1:0".to_owned()),
         ];
         let service = Service::start(name, binary, variables, layout.log(name), &self.watchdog).await?;

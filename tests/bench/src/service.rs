@@ -71,12 +71,21 @@ impl Service {
 
     /// Resident memory in MiB, by the kernel's account.
     pub(crate) fn resident_mebibytes(&self) -> Result<f64, Error> {
+        self.mebibytes("VmRSS:")
+    }
+
+    /// The most that was resident since the start, in MiB.
+    pub(crate) fn peak_mebibytes(&self) -> Result<f64, Error> {
+        self.mebibytes("VmHWM:")
+    }
+
+    fn mebibytes(&self, line: &str) -> Result<f64, Error> {
         let pid = self.process.identity().pid;
         let text = std::fs::read_to_string(format!("/proc/{pid}/status"))
             .map_err(|error| format!("{} ended: {error}", self.process.name()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let found = text.lines().find_map(|text| text.strip_prefix(line));
         let kibibytes: f64 =
-            line.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().parse()?;
+            found.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().parse()?;
         Ok(kibibytes / 1024.0)
     }
 
