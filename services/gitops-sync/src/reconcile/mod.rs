@@ -194,7 +194,7 @@ impl ApplicationReconciler {
                 outcome.operation = Some(state.clone());
                 outcome.picture = Some(picture.clone());
                 // The intent is recorded before the first effect: what is applied is found again.
-                *application = self.report(Arc::clone(application), &outcome, Some(request.history)).await?;
+                *application = self.report_begin(Arc::clone(application), &outcome, request.history).await?;
                 tracing::info!(revision = picture.revision, "syncing");
                 let written = state.sync_result.clone().unwrap_or_default().resources;
                 let instance = self.instance(application);

@@ -69,6 +69,25 @@ impl ApplicationReconciler {
         Ok(status::write(&api, SERVICE, application, &next).await?)
     }
 
+    /// Writes that an operation begins. Of an Application of which nothing was stated yet, nothing is before it
+    /// shows what comes of the operation: that saves each new one three of its dearest writes.
+    pub(super) async fn report_begin(
+        &self,
+        application: Arc<Application>,
+        outcome: &Outcome,
+        history: usize,
+    ) -> Result<Arc<Application>, Error> {
+        let uid = application.uid().unwrap_or_default();
+        let record = self.caches.record(&application.namespace().unwrap_or_default(), &uid);
+        if record.is_some_and(|record| record.status.is_some()) {
+            return self.report(application, outcome, Some(history)).await;
+        }
+        let previous = application.status.clone().unwrap_or_default();
+        let next = build(&application.spec, &previous, outcome, history, Timestamp::now());
+        let api = self.namespaced(&application);
+        Ok(status::write(&api, SERVICE, application, &next).await?)
+    }
+
     /// Moves the record on, states what follows, and publishes it.
     async fn state(
         &self,
@@ -127,15 +146,16 @@ impl ApplicationReconciler {
         }
         let api = self.records(application);
         let action = || format!("make ApplicationRecord {uid}");
-        let existing = api.get_opt(&uid).await.map_err(|source| Error::call(action(), source))?;
-        if let Some(record) = existing {
-            return Ok(record);
-        }
         let spec = ApplicationRecordSpec { name: application.name_any(), uid: uid.clone() };
         let mut record = ApplicationRecord::new(&uid, spec);
         record.labels_mut().insert(labels::MANAGED_BY.into(), SERVICE.into());
         let params = PostParams { field_manager: Some(SERVICE.into()), ..PostParams::default() };
-        api.create(&params, &record).await.map_err(|source| Error::call(action(), source))
+        match api.create(&params, &record).await {
+            // The cache is behind.
+            Err(kube::Error::Api(status)) if status.code == 409 => api.get(&uid).await,
+            made => made,
+        }
+        .map_err(|source| Error::call(action(), source))
     }
 
     /// Hands waiting facts to the broker. A record that the cache shows from before its facts were
