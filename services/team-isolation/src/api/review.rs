@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
 use mlp_crds::Team;
+use mlp_crds::team::Role;
 use mlp_proto::team::api::v1 as proto;
 use tonic::Status;
 
 use super::{live, refused};
+use crate::domain::compliance::Installed;
 use crate::domain::model::{DeclaredTeam, Site, declare};
 use crate::domain::objects::{self, Surroundings};
-use crate::domain::{compliance, lease, opening, plan};
+use crate::domain::{compliance, lease, opening, plan, rights};
 
 /// The calls that would make `team` true, or what is in the way. The caller may look into the namespaces of
 /// others that are in `visible`.
@@ -59,6 +62,17 @@ fn leaving(declared: &DeclaredTeam, observed: &plan::Observed) -> Vec<String> {
     there.map(|key| key.name.clone()).filter(|name| !names.contains(name)).collect()
 }
 
+/// Which of the roles of teams are there.
+async fn installed_roles(client: &Client) -> Result<BTreeSet<String>, Status> {
+    let mut installed = BTreeSet::new();
+    for name in Role::ALL.map(rights::role_name) {
+        let found = Api::<ClusterRole>::all(client.clone()).get_metadata_opt(name).await;
+        let found = found.map_err(|error| refused("read the roles of teams", &error))?;
+        installed.extend(found.map(|_| name.to_owned()));
+    }
+    Ok(installed)
+}
+
 /// Every check of every namespace.
 pub(super) async fn compliance(
     client: &Client,
@@ -73,9 +87,9 @@ pub(super) async fn compliance(
     let bindings =
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).list(&ListParams::default()).await;
     let bindings = bindings.map_err(|error| refused("read admission policies", &error))?;
-    let policies: BTreeSet<_> =
-        bindings.into_iter().filter_map(|binding| binding.spec?.policy_name).collect();
-    let checks = compliance::checks(&declared, &observed, &policies);
+    let policies = bindings.into_iter().filter_map(|binding| binding.spec?.policy_name).collect();
+    let installed = Installed { policies, roles: installed_roles(client).await? };
+    let checks = compliance::checks(&declared, &observed, &installed);
     let percent = compliance::percent(&checks);
     let said = checks.into_iter().map(|check| proto::ComplianceCheck {
         id: check.id.to_owned(),

@@ -10,6 +10,7 @@ use super::admission::LISTS;
 use super::model::DeclaredTeam;
 use super::objects::{Key, Kind, limits, network, quota};
 use super::plan::Observed;
+use super::rights;
 
 /// What must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +98,18 @@ pub struct Check {
     pub missing: Option<String>,
 }
 
-/// Every check of every namespace. `policies` are the names of those that are installed and bound.
-pub fn checks(team: &DeclaredTeam, observed: &Observed, policies: &BTreeSet<String>) -> Vec<Check> {
-    let look = Look { team, observed, policies };
+/// Names of what `deploy/admission` installs, as far as it is there.
+#[derive(Clone, Debug, Default)]
+pub struct Installed {
+    /// Policies that are bound.
+    pub policies: BTreeSet<String>,
+    /// Roles of teams.
+    pub roles: BTreeSet<String>,
+}
+
+/// Every check of every namespace.
+pub fn checks(team: &DeclaredTeam, observed: &Observed, installed: &Installed) -> Vec<Check> {
+    let look = Look { team, observed, installed };
     let all = team.namespaces.iter().flat_map(|namespace| {
         let of = CHECKS.iter().map(|&(id, title, piece)| Check {
             id,
@@ -121,7 +131,7 @@ pub fn percent(checks: &[Check]) -> i32 {
 struct Look<'a> {
     team: &'a DeclaredTeam,
     observed: &'a Observed,
-    policies: &'a BTreeSet<String>,
+    installed: &'a Installed,
 }
 
 impl Look<'_> {
@@ -144,7 +154,7 @@ impl Look<'_> {
                     )
                 })
             }
-            Piece::Policy(name) => (!self.policies.contains(name)).then(|| {
+            Piece::Policy(name) => (!self.installed.policies.contains(name)).then(|| {
                 format!("ValidatingAdmissionPolicy {name} is not installed and bound; apply deploy/admission")
             }),
             Piece::Rule(name) => {
@@ -167,8 +177,13 @@ impl Look<'_> {
             }
             Piece::Rights => {
                 let wanted = self.team.members.keys().chain(self.team.accounts.iter().map(|(_, role)| role));
+                // The API server binds a role that is not there, and gives nothing by it.
+                let mut roles = wanted.clone().map(|role| rights::role_name(*role));
+                if let Some(name) = roles.find(|name| !self.installed.roles.contains(*name)) {
+                    return Some(format!("ClusterRole {name} is not installed; apply deploy/admission"));
+                }
                 let absent = wanted
-                    .map(|role| super::rights::binding_name(*role))
+                    .map(|role| rights::binding_name(*role))
                     .find(|name| self.object(Kind::RoleBinding, namespace, name).is_none());
                 absent.map(|name| {
                     format!("RoleBinding {name} is not there; the service makes it when the team is Ready")
@@ -234,14 +249,22 @@ mod tests {
             Piece::Policy(name) => Some((*name).to_owned()),
             _ => None,
         });
-        let policies: BTreeSet<String> = names.collect();
-        let all = checks(&team, &observed, &policies);
+        let roles = mlp_crds::team::Role::ALL.map(|role| rights::role_name(role).to_owned());
+        let mut installed = Installed { policies: names.collect(), roles: roles.into() };
+        let all = checks(&team, &observed, &installed);
         assert_eq!((percent(&all), all.iter().find(|check| check.missing.is_some())), (100, None));
         observed.live.retain(|key, _| key.kind != Kind::LimitRange);
-        let all = checks(&team, &observed, &policies);
+        let all = checks(&team, &observed, &installed);
         let missing: Vec<_> =
             all.iter().filter_map(|check| Some((check.id, check.missing.clone()?))).collect();
         assert_eq!(missing, [("MLP-LIMITS", "no limit range; declare spec.limitRange".to_owned())]);
         assert!(percent(&all) < 100);
+        installed.roles.clear();
+        let all = checks(&team, &observed, &installed);
+        let of_rights =
+            all.iter().find(|check| check.id == "MTB-PL2-BC-OPS-3").and_then(|check| check.missing.clone());
+        assert!(
+            of_rights.is_some_and(|missing| missing.contains("is not installed; apply deploy/admission"))
+        );
     }
 }
