@@ -18,6 +18,10 @@ use serde_json::Value;
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 1_000;
+/// Brackets within each other, of whatever kind.
+const DEEPEST: usize = 16;
+/// Operators and words that open something: the parser calls itself for each, and a stack has an end.
+const MOST_OPERATORS: usize = 64;
 /// Commas and alternatives in one expression: each may double what comes out.
 const MOST_BRANCHES: usize = 8;
 /// For how many of them `..` counts: one after another it visits an object once for each of its ancestors.
@@ -124,6 +128,12 @@ impl Expression {
         if text.len() > LONGEST {
             return Err(format!("is longer than {LONGEST} bytes; split it"));
         }
+        if depth(text) > DEEPEST {
+            return Err(format!("has brackets {} deep, more than {DEEPEST}; write a path", depth(text)));
+        }
+        if operators(text) > MOST_OPERATORS {
+            return Err(format!("has more than {MOST_OPERATORS} operators; split it"));
+        }
         let unreadable = || format!("`{text}` is no jq expression");
         let term = jaq_core::load::parse(text, |parser| parser.term()).ok_or_else(unreadable)?;
         let mut branches = 0;
@@ -152,6 +162,31 @@ impl Expression {
         let found: Result<Vec<_>, _> = found.collect();
         found.unwrap_or_default().iter().filter_map(steps).collect()
     }
+}
+
+/// How deep brackets stand within each other; those in strings count as well.
+fn depth(text: &str) -> usize {
+    let (mut now, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => now += 1,
+            b')' | b']' | b'}' => now = now.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(now);
+    }
+    deepest
+}
+
+/// How many operators and words that open something there are at most.
+fn operators(text: &str) -> usize {
+    let signs = text.bytes().filter(|byte| b"|,/+-*%=<>!?".contains(byte)).count();
+    let words = [
+        "try", "catch", "if", "elif", "then", "else", "and", "or", "as", "def", "reduce", "foreach", "label",
+        "break",
+    ];
+    let word = |part: &&str| words.contains(part);
+    signs + text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(word).count()
 }
 
 fn steps(path: &Val) -> Option<Vec<Step>> {
@@ -318,5 +353,31 @@ mod tests {
             assert!(refused.contains(what), "{text}: {refused}");
         }
         assert!(Expression::read(&".a".repeat(600)).unwrap_err().contains("longer"));
+    }
+
+    #[test]
+    fn no_expression_is_deeper_than_the_stack() {
+        for (open, close) in [
+            ("[", "]"),
+            ("(", ")"),
+            (".[", "]"),
+            ("-", ""),
+            ("try ", ""),
+            ("not|", ""),
+            ("select(", ")"),
+            ("{a:", "}"),
+        ] {
+            let depth = LONGEST / (open.len() + close.len()).max(1) - 2;
+            let nested = format!("{}.{}", open.repeat(depth), close.repeat(depth));
+            drop(Expression::read(&nested));
+            drop(Expression::read(&open.repeat(depth)));
+            // As deep as it may be, with as many operators as there may be.
+            let most = format!("{}{}.{}", "(".repeat(15), "-".repeat(64), ")".repeat(15));
+            drop(Expression::read(&most));
+            drop(Expression::read(&format!("{}{}{}", "[".repeat(15), "not|".repeat(60), "]".repeat(15))));
+            drop(Expression::read(&format!("{}{}", "try (".repeat(16), "not|".repeat(40))));
+        }
+        assert!(Expression::read(&"[".repeat(17)).unwrap_err().contains("17 deep"));
+        assert!(Expression::read(&"try ".repeat(65)).unwrap_err().contains("operators"));
     }
 }
