@@ -356,6 +356,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_backtracking_would_not_end_ends() {
+        let object = json!({"name": format!("{}b", "a".repeat(200)), "x": 1});
+        assert!(named(r#"select(.name | test("^(a+)+$")) | .x"#, &object).is_empty());
+        assert_eq!(named(r#"select(.name | test("^(a|a)*b$")) | .x"#, &object), ["x"]);
+    }
+
+    #[test]
     fn no_expression_is_deeper_than_the_stack() {
         for (open, close) in [
             ("[", "]"),
