@@ -7,7 +7,7 @@ use mlp_crds::argocd::IgnoreDifference;
 use serde_json::{Map, Value};
 
 use super::glob::Glob;
-use super::identity::ObjectId;
+use super::identity::{ObjectId, TRACKING_ID};
 use super::jq::{Expression, Step};
 use super::managed_fields;
 use super::request::Refusal;
@@ -84,18 +84,29 @@ pub fn respect(rules: &[IgnoreRule], id: &ObjectId, live: &Value, wanted: &Value
     let mut paths = named(rules, id, managed, wanted);
     paths.extend(named(rules, id, managed, live));
     let mut respected = wanted.clone();
-    // Nobody applies a status, and what names the object is not for a rule to change.
-    let fixed = ["apiVersion", "kind", "status"];
-    let kept = |path: &&Vec<Step>| {
-        path.first().is_some_and(|step| !matches!(step, Step::Key(key) if fixed.contains(&key.as_str())))
-    };
-    for path in paths.iter().filter(kept).rev() {
+    for path in paths.iter().filter(|path| may_stay(path)).rev() {
         match value_at(live, path) {
             Some(value) => put(&mut respected, live, path, value.clone()),
             None => remove(&mut respected, path),
         }
     }
     respected
+}
+
+/// Whether a sync may leave a field as it is: not a status, which nobody applies, nor what names the object and
+/// says whose it is.
+fn may_stay(path: &[Step]) -> bool {
+    let key = |place: usize| match path.get(place) {
+        Some(Step::Key(key)) => Some(key.as_str()),
+        Some(Step::Index(_)) | None => None,
+    };
+    match key(0) {
+        None | Some("apiVersion" | "kind" | "status") => false,
+        Some("metadata") => {
+            matches!(key(1), Some("annotations" | "labels")) && key(2).is_some_and(|key| key != TRACKING_ID)
+        }
+        Some(_) => true,
+    }
 }
 
 fn named(rules: &[IgnoreRule], id: &ObjectId, managed: &Value, object: &Value) -> BTreeSet<Vec<Step>> {

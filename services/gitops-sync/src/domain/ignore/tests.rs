@@ -88,3 +88,20 @@ fn what_is_respected_keeps_its_live_value() {
     );
     assert_eq!(respect(&[], &deployment(), &live, &wanted), wanted);
 }
+
+#[test]
+fn what_names_an_object_and_says_whose_it_is_is_never_left_as_it_is() {
+    let mut rule = rule();
+    let pointers = [
+        "/metadata",
+        "/metadata/name",
+        "/metadata/annotations",
+        "/metadata/annotations/argocd.argoproj.io~1tracking-id",
+        "/kind",
+    ];
+    rule.json_pointers = pointers.map(str::to_owned).to_vec();
+    let rules = read(&[rule]).unwrap();
+    let of = |name: &str, id: &str| json!({"kind": name, "metadata": {"name": name, "annotations": {TRACKING_ID: id}}});
+    let wanted = of("git", "ours");
+    assert_eq!(respect(&rules, &deployment(), &of("live", "another's"), &wanted), wanted);
+}
