@@ -80,7 +80,7 @@ pub fn strip(rules: &[IgnoreRule], id: &ObjectId, managed: &Value, object: &mut 
 
 /// What git wants, with the live value wherever the rules for `id` ignore a field (`RespectIgnoreDifferences`).
 pub fn respect(rules: &[IgnoreRule], id: &ObjectId, live: &Value, wanted: &Value) -> Value {
-    let managed = live.pointer("/metadata/managedFields").unwrap_or(&Value::Null);
+    let managed = managed_fields::of(live);
     let mut paths = named(rules, id, managed, wanted);
     paths.extend(named(rules, id, managed, live));
     let mut respected = wanted.clone();

@@ -4,6 +4,11 @@ use serde_json::Value;
 
 use super::jq::Step;
 
+/// `managedFields` of an object that came with them.
+pub fn of(object: &Value) -> &Value {
+    object.pointer("/metadata/managedFields").unwrap_or(&Value::Null)
+}
+
 /// The fields of `object` that one of the managers owns, by the `managedFields` of the live object. Only what has
 /// no fields of its own counts: who owns a label does not own all labels.
 pub fn owned(managed: &Value, managers: &[String], object: &Value) -> Vec<Vec<Step>> {

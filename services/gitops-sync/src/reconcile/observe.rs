@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams, TypeMeta};
 use mlp_crds::Application;
 use mlp_model::{Class, Classified as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ApplicationReconciler;
 use super::kinds::Kind;
@@ -16,6 +16,7 @@ use crate::domain::compare::{comparable, differences, digest};
 use crate::domain::hook;
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::ignore::{IgnoreRule, asks_for_managers};
+use crate::domain::managed_fields;
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::order;
 use crate::domain::picture::{Extra, Item, LiveHook, Picture, Presence};
@@ -152,7 +153,7 @@ impl ApplicationReconciler {
         {
             return Ok(Presence::Foreign(other));
         }
-        let managed = managed_fields(live);
+        let managed = managed_fields::of(live);
         let before = comparable(&desired.id, live, managed, &request.ignored);
         let key = verdict_key(&desired.object, &before, &request.ignored);
         if let Some(same) = self.verdicts.get(key) {
@@ -212,15 +213,7 @@ fn inventory(application: &Application) -> BTreeSet<ObjectId> {
 
 /// An object, what is live of it, and what does not count: a verdict holds for all three.
 pub(super) fn verdict_key(wanted: &Value, live: &Value, ignored: &[IgnoreRule]) -> (u64, u64) {
-    if ignored.is_empty() {
-        return (digest(wanted), digest(live));
-    }
-    (digest(wanted), digest(&json!([format!("{ignored:?}"), live])))
-}
-
-/// `managedFields` of an object that came with them.
-pub(super) fn managed_fields(object: &Value) -> &Value {
-    object.pointer("/metadata/managedFields").unwrap_or(&Value::Null)
+    (digest(wanted) ^ digest(&Value::String(format!("{ignored:?}"))), digest(live))
 }
 
 /// An object as JSON, with its field managers.

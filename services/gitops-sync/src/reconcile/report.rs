@@ -61,12 +61,7 @@ impl ApplicationReconciler {
         outcome: &Outcome,
         history: Option<usize>,
     ) -> Result<Arc<Application>, Error> {
-        let now = Timestamp::now();
-        let previous = application.status.clone().unwrap_or_default();
-        let next = build(&application.spec, &previous, outcome, history.unwrap_or(HISTORY), now);
-        self.state(&application, &next, outcome, now).await?;
-        let api = self.namespaced(&application);
-        Ok(status::write(&api, SERVICE, application, &next).await?)
+        self.report_with(application, outcome, history.unwrap_or(HISTORY), true).await
     }
 
     /// Writes that an operation begins. Of an Application of which nothing was stated yet, nothing is before it
@@ -79,11 +74,23 @@ impl ApplicationReconciler {
     ) -> Result<Arc<Application>, Error> {
         let uid = application.uid().unwrap_or_default();
         let record = self.caches.record(&application.namespace().unwrap_or_default(), &uid);
-        if record.is_some_and(|record| record.status.is_some()) {
-            return self.report(application, outcome, Some(history)).await;
-        }
+        let states = record.is_some_and(|record| record.status.is_some());
+        self.report_with(application, outcome, history, states).await
+    }
+
+    async fn report_with(
+        &self,
+        application: Arc<Application>,
+        outcome: &Outcome,
+        history: usize,
+        states: bool,
+    ) -> Result<Arc<Application>, Error> {
+        let now = Timestamp::now();
         let previous = application.status.clone().unwrap_or_default();
-        let next = build(&application.spec, &previous, outcome, history, Timestamp::now());
+        let next = build(&application.spec, &previous, outcome, history, now);
+        if states {
+            self.state(&application, &next, outcome, now).await?;
+        }
         let api = self.namespaced(&application);
         Ok(status::write(&api, SERVICE, application, &next).await?)
     }

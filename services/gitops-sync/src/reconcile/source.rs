@@ -5,6 +5,7 @@ use mlp_model::Classified as _;
 
 use super::ApplicationReconciler;
 use super::render::{Permission, Rendered};
+use crate::domain::credential::Credential;
 use crate::domain::glob::Glob;
 use crate::domain::helm::beside;
 use crate::domain::manifest::{self, Manifest};
@@ -27,9 +28,15 @@ struct Made {
 struct Look<'a> {
     application: &'a Application,
     request: &'a Request,
-    permission: &'a Permission,
     /// Whether remotes are asked now.
     fresh: bool,
+}
+
+/// One source of the look, with what it is read.
+struct Reading<'a> {
+    origin: &'a Origin,
+    revision: String,
+    credential: Option<Credential>,
 }
 
 /// What cannot be read is a fault of the Application, and no error of the loop.
@@ -55,33 +62,29 @@ impl ApplicationReconciler {
         revisions: &[String],
         fresh: bool,
     ) -> Read<Rendered> {
-        let look = Look { application, request, permission, fresh };
-        let origins = || request.origins.iter().zip(revisions);
+        let look = Look { application, request, fresh };
+        let mut readings = Vec::with_capacity(request.origins.len());
+        for (origin, revision) in request.origins.iter().zip(revisions) {
+            let credential = or_fault!(self.credential(request, origin, permission));
+            readings.push(Reading { origin, revision: revision.clone(), credential });
+        }
         // One commit of each source that others take values from, whatever is pushed in the meantime.
-        let mut named = Vec::new();
-        for (origin, revision) in origins() {
-            if let Some(name) = origin.name() {
-                let nothing =
-                    Rendering { tool: Some(Tool::Directory), files: one_file(""), ..Rendering::default() };
-                let checkout = or_fault!(self.read(self.query(look, origin, revision, "", nothing)).await?);
-                named.push((name, origin, checkout.revision));
-            }
+        for reading in readings.iter_mut().filter(|reading| reading.origin.name().is_some()) {
+            let query = query(look, reading, "", one_file(""));
+            reading.revision = or_fault!(self.read(query).await).revision;
         }
         let (mut commits, mut tools, mut manifests) = (Vec::new(), Vec::new(), Vec::new());
-        for (origin, revision) in origins() {
-            let known =
-                named.iter().find(|(_, one, _)| one.field == origin.field).map(|(_, _, commit)| commit);
-            if let Some(commit) = known.filter(|_| !origin.has_manifests()) {
-                commits.push(commit.clone());
+        for reading in &readings {
+            let origin = reading.origin;
+            if !origin.has_manifests() {
+                commits.push(reading.revision.clone());
                 continue;
             }
-            let values = or_fault!(self.values(look, origin, &named).await?);
-            let revision = known.unwrap_or(revision);
-            let checkout = or_fault!(
-                self.read(self.query(look, origin, revision, &origin.path, origin.rendering.clone())).await?
-            );
+            let values = or_fault!(self.values(look, origin, &readings).await);
+            let query = query(look, reading, &origin.path, origin.rendering.clone());
+            let checkout = or_fault!(self.read(query).await);
             commits.push(checkout.revision.clone());
-            let made = or_fault!(self.manifests(look, origin, checkout, values).await?);
+            let made = or_fault!(self.manifests(look, reading, checkout, values).await?);
             tools.push(made.tool);
             manifests.extend(made.manifests);
         }
@@ -95,30 +98,8 @@ impl ApplicationReconciler {
         self.place(application, request, permission, (revision, tools), manifests).await
     }
 
-    async fn read(&self, query: Result<Query, Fault>) -> Read<Checkout> {
-        let query = or_fault!(query);
-        Ok(self.repositories.read(query).await.map_err(|error| unread(&error, error.reason())))
-    }
-
-    /// What is to be read of a source.
-    fn query(
-        &self,
-        look: Look<'_>,
-        origin: &Origin,
-        revision: &str,
-        path: &str,
-        rendering: Rendering,
-    ) -> Result<Query, Fault> {
-        let credential = self.credential(look.request, origin, look.permission)?;
-        Ok(Query {
-            credential,
-            url: origin.repository.clone(),
-            revision: revision.to_owned(),
-            path: path.to_owned(),
-            application: look.application.metadata.name.clone().unwrap_or_default(),
-            rendering,
-            fresh: look.fresh,
-        })
+    async fn read(&self, query: Query) -> Result<Checkout, Fault> {
+        self.repositories.read(query).await.map_err(|error| unread(&error, error.reason()))
     }
 
     /// The value files that a chart takes from other sources, by their places in its tree.
@@ -126,53 +107,48 @@ impl ApplicationReconciler {
         &self,
         look: Look<'_>,
         origin: &Origin,
-        named: &[(&str, &Origin, String)],
-    ) -> Read<Vec<(String, String)>> {
+        readings: &[Reading<'_>],
+    ) -> Result<Vec<(String, String)>, Fault> {
         let helm = &origin.rendering.helm;
         let mut values = Vec::new();
         for (index, name, path) in helm.references() {
-            let Some((_, other, commit)) = named.iter().find(|(known, _, _)| *known == name) else {
-                continue;
-            };
+            let Some(other) = readings.iter().find(|one| one.origin.name() == Some(name)) else { continue };
             let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
-            let files = one_file(file);
-            let rendering = Rendering { tool: Some(Tool::Directory), files, ..Rendering::default() };
-            let query = or_fault!(self.query(look, other, commit, folder, rendering));
+            let query = query(look, other, folder, one_file(file));
             let found = match self.repositories.read(query).await.map(|checkout| checkout.content) {
-                Ok(Content::Manifests(files)) => files.into_iter().next(),
+                Ok(Content::Manifests(files)) => files.into_iter().find(|(found, _)| *found == path),
                 Ok(Content::Tree(..)) | Err(store::Error::NoPath { .. }) => None,
-                Err(error) => return Ok(Err(unread(&error, error.reason()))),
+                Err(error) => return Err(unread(&error, error.reason())),
             };
             match found {
                 Some((_, text)) => values.push((beside(name, &path), text)),
                 None if helm.ignores_missing() => {}
                 None => {
                     let message = format!(
-                        "{}.helm.valueFiles[{index}]: source `{name}` has no file {path} at {commit}; or set ignoreMissingValueFiles",
-                        origin.field
+                        "{}.helm.valueFiles[{index}]: source `{name}` has no file {path} at {}; or set ignoreMissingValueFiles",
+                        origin.field, other.revision
                     );
-                    return Ok(Err(Fault::new(COMPARISON, message)));
+                    return Err(Fault::new(COMPARISON, message));
                 }
             }
         }
-        Ok(Ok(values))
+        Ok(values)
     }
 
     /// The manifests of a checkout.
     async fn manifests(
         &self,
         look: Look<'_>,
-        origin: &Origin,
+        reading: &Reading<'_>,
         checkout: Checkout,
         values: Vec<(String, String)>,
     ) -> Read<Made> {
-        let tool = checkout.content.tool();
+        let (origin, tool) = (reading.origin, checkout.content.tool());
         let read = match checkout.content {
             Content::Manifests(files) => manifest::parse_all(&files, self.limits),
             Content::Tree(tool, entries) => {
                 let renderer = self.renderer(look, origin, tool, values).await?;
-                let credential = or_fault!(self.credential(look.request, origin, look.permission));
-                let source = Source { url: &origin.repository, credential: credential.as_ref() };
+                let source = Source { url: &origin.repository, credential: reading.credential.as_ref() };
                 let made = self.renderers.render(&self.repositories, source, entries, &*renderer).await;
                 let made = or_fault!(made.map_err(|error| unread(&error, error.reason())));
                 let folder = if origin.path.is_empty() { "the root" } else { &origin.path };
@@ -216,12 +192,23 @@ fn unread(error: &dyn std::fmt::Display, reason: &str) -> Fault {
     Fault::new(COMPARISON, error.to_string())
 }
 
-/// Takes one file of a folder, and none where it has no name.
-fn one_file(name: &str) -> FileRules {
-    // A value file whose name is a pattern was refused; a pattern that cannot be read takes nothing.
-    FileRules {
-        recurse: false,
-        include: Glob::new(name).ok(),
-        exclude: Glob::new(if name.is_empty() { "*" } else { "" }).ok(),
+/// What is to be read of a source.
+fn query(look: Look<'_>, reading: &Reading<'_>, path: &str, rendering: Rendering) -> Query {
+    Query {
+        credential: reading.credential.clone(),
+        url: reading.origin.repository.clone(),
+        revision: reading.revision.clone(),
+        path: path.to_owned(),
+        application: look.application.metadata.name.clone().unwrap_or_default(),
+        rendering,
+        fresh: look.fresh,
     }
+}
+
+/// Takes one file of a folder as it is, and none where it has no name.
+fn one_file(name: &str) -> Rendering {
+    let glob = |pattern| Glob::new(pattern).ok();
+    let exclude = if name.is_empty() { glob("*") } else { None };
+    let files = FileRules { recurse: false, include: glob(name), exclude };
+    Rendering { tool: Some(Tool::Directory), files, ..Rendering::default() }
 }

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::ApplicationReconciler;
 use super::apply::Work;
 use super::kinds::Kind;
-use super::observe::{as_value, managed_fields, with_managers};
+use super::observe::{as_value, with_managers};
 use super::render::Desired;
 use crate::domain::SERVICE;
 use crate::domain::identity::{Owner, owner};
 use crate::domain::ignore::{asks_for_managers, respect};
+use crate::domain::managed_fields;
 use crate::error::Error;
 
 impl ApplicationReconciler {
@@ -38,7 +39,7 @@ impl ApplicationReconciler {
         if request.respects_ignored {
             wanted.object = respect(&request.ignored, &wanted.id, &live, &wanted.object);
         }
-        Ok((self.patch(&wanted, kind, false).await?, managed_fields(&live).clone()))
+        Ok((self.patch(&wanted, kind, false).await?, managed_fields::of(&live).clone()))
     }
 
     /// Server-side apply under our field manager. What somebody else changed is taken back.

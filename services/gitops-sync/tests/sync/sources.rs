@@ -90,6 +90,13 @@ async fn a_chart_takes_values_from_another_repository_beside_plain_manifests() {
     );
     world.chart("green", "large").await;
 
+    // A name that reads like a broken pattern is a name: no other file stands in for it.
+    world.sources(sources("$env/prod/{web.yaml")).await;
+    let no_such = |status: &mlp_crds::argocd::ApplicationStatus| {
+        status.conditions.iter().any(|one| one.message.contains("has no file prod/{web.yaml"))
+    };
+    world.status("the fault of the other name", no_such).await;
+
     // An operation by hand names a commit for each source.
     world.sources(sources("$env/prod/web.yaml")).await;
     world.status("the recovery", |status| word(status) == "Synced" && status.conditions.is_empty()).await;
