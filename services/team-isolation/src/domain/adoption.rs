@@ -189,22 +189,19 @@ mod tests {
         let forged = json!({"metadata": {"name": "hidden", "labels": {"app.kubernetes.io/managed-by": "team-isolation"}}});
         let mut elsewhere = binding("far", json!([account("legacy")]));
         elsewhere["metadata"]["namespace"] = json!("prod");
-        let made = Key {
-            kind: Kind::NetworkPolicy,
-            namespace: "legacy".to_owned(),
-            name: "default-deny".to_owned(),
-        };
+        let made =
+            Key { kind: Kind::NetworkPolicy, namespace: "legacy".to_owned(), name: "team-flows".to_owned() };
         let found = Found {
             objects: vec![
                 (Kind::RoleBinding, forged),
-                (Kind::NetworkPolicy, json!({"metadata": {"name": "default-deny"}})),
+                (Kind::NetworkPolicy, json!({"metadata": {"name": "team-flows"}})),
             ],
             bindings_elsewhere: vec![binding("root", json!([account("legacy"), account("x")])), elsewhere],
         };
         let said = hindrances("legacy", &found, &[made].into());
         assert_eq!(said.len(), 4, "{said:#?}");
         assert!(said[0].contains("RoleBinding hidden carries the platform's label"));
-        assert!(said[1].contains("NetworkPolicy default-deny has the name of one that the platform makes"));
+        assert!(said[1].contains("NetworkPolicy team-flows has the name of one that the platform makes"));
         assert!(said[2].contains(
             "ServiceAccount ci holds ClusterRole edit in the whole cluster (ClusterRoleBinding root)"
         ));

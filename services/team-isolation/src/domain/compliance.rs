@@ -190,10 +190,10 @@ impl Look<'_> {
                 })
             }
             Piece::Network => {
-                let there = [network::DENY, network::ADMIT]
-                    .iter()
-                    .all(|name| self.object(Kind::NetworkPolicy, namespace, name).is_some());
-                (!there).then(|| "no default deny; set spec.networkPolicy.mode to Enforced".to_owned())
+                let policy = self.object(Kind::NetworkPolicy, namespace, network::NAME);
+                policy
+                    .is_none()
+                    .then(|| "no default deny; set spec.networkPolicy.mode to Enforced".to_owned())
             }
             Piece::Labels => {
                 let absent: Vec<_> = ["team", "cost-center", "environment"]

@@ -68,6 +68,8 @@ const HOSTS_AGAIN: Duration = Duration::from_secs(30);
 /// The API server enforces a quota some milliseconds after it was written, some seconds in a burst of
 /// teams. Waiting for it is said only after this time: two writes less for every team.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same while many teams are being isolated: to say of each that it waits makes all wait longer.
+const PATIENCE_IN_BURST: Duration = Duration::from_secs(30);
 
 /// How old the use of a quota in a status may become. Every pod, Secret and ConfigMap changes it, and
 /// each write of a status is read by four services.
@@ -248,6 +250,11 @@ impl TeamReconciler {
         if self.is_burst() { USED_AGE_IN_BURST } else { USED_AGE }
     }
 
+    /// How long a team waits for its quota before that is said.
+    fn patience(&self) -> Duration {
+        if self.is_burst() { PATIENCE_IN_BURST } else { PATIENCE }
+    }
+
     /// Whether many teams are being isolated at the moment.
     fn is_burst(&self) -> bool {
         self.accounts.as_ref().is_some_and(Accounts::is_burst)
@@ -324,7 +331,7 @@ impl Reconciler<Team> for TeamReconciler {
             Err(error) => return Err(self.report_failure(team, error).await),
         };
         match outcome {
-            Outcome::WaitingForQuota(_) if self.waiting.waits(&team.name_any()) < PATIENCE => {
+            Outcome::WaitingForQuota(_) if self.waiting.waits(&team.name_any()) < self.patience() => {
                 return Ok(Next::After(PATIENCE));
             }
             Outcome::WaitingForQuota(_) => {}

@@ -100,10 +100,10 @@ mod tests {
     fn what_others_changed_or_deleted_is_a_repair_and_a_new_declaration_is_none() {
         let works = Works::default();
         let (plan, observed) = plan_after(|observed| {
-            let deny = observed.live.keys().find(|key| key.name == "default-deny").unwrap().clone();
-            observed.live.remove(&deny);
-            let limits = observed.live.iter_mut().find(|(key, _)| key.name == "team-flows").unwrap().1;
-            limits["spec"]["policyTypes"] = json!(["Ingress"]);
+            let account = observed.live.keys().find(|key| key.kind == Kind::ServiceAccount).unwrap().clone();
+            observed.live.remove(&account);
+            let flows = observed.live.iter_mut().find(|(key, _)| key.name == "team-flows").unwrap().1;
+            flows["spec"]["policyTypes"] = json!(["Ingress"]);
             let quota = observed.live.iter_mut().find(|(key, _)| key.kind == Kind::ResourceQuota).unwrap().1;
             quota["metadata"]["annotations"][labels::APPLIED_HASH] = json!("another");
         });
@@ -111,7 +111,7 @@ mod tests {
         let work = works.of("ml");
         assert_eq!(
             work.repairs,
-            ["apply NetworkPolicy ml-team/default-deny", "apply NetworkPolicy ml-team/team-flows"]
+            ["apply ServiceAccount ml-team/ml-team", "apply NetworkPolicy ml-team/team-flows"]
         );
         assert!(work.moved_quota && work.changes.len() == 3);
         works.forget("ml");

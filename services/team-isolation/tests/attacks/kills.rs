@@ -90,7 +90,7 @@ async fn check(attacks: &[Attack], namespace: &str, when: &str) -> bool {
         );
         for path in [
             format!("{}/team-limits", core(namespace, "limitranges")),
-            format!("{}/default-deny", of("networking.k8s.io/v1", namespace, "networkpolicies")),
+            format!("{}/team-flows", of("networking.k8s.io/v1", namespace, "networkpolicies")),
         ] {
             assert!(get(path.clone()).await.is_admitted(), "{when}: a pod is admitted without {path}");
         }

@@ -31,16 +31,12 @@ pub(crate) async fn single(verdicts: &mut Verdicts) {
 
 async fn policies(verdicts: &mut Verdicts) {
     let managed = By::Policy("mlp-managed", "managed-object");
-    for name in ["default-deny", "team-flows"] {
-        let path = format!("{POLICIES}/{name}");
-        verdicts.refused("N1", "no policy", Call::plain(Persona::AppAdmin, "DELETE", &path), managed).await;
-        let open = json!({"spec": {"ingress": [{}], "egress": [{}]}});
-        verdicts.refused("N1", "another policy", Call::patch(Persona::AppAdmin, &path, open), managed).await;
-        let stripped = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}});
-        verdicts
-            .refused("N1", "nobody's policy", Call::patch(Persona::AppAdmin, &path, stripped), managed)
-            .await;
-    }
+    let path = format!("{POLICIES}/team-flows");
+    verdicts.refused("N1", "no policy", Call::plain(Persona::AppAdmin, "DELETE", &path), managed).await;
+    let open = json!({"spec": {"ingress": [{}], "egress": [{}]}});
+    verdicts.refused("N1", "another policy", Call::patch(Persona::AppAdmin, &path, open), managed).await;
+    let stripped = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}});
+    verdicts.refused("N1", "nobody's policy", Call::patch(Persona::AppAdmin, &path, stripped), managed).await;
     let create = |place: &str, value: Value| {
         let mut policy = network_policy("n");
         set(&mut policy, "/spec/policyTypes", json!(["Ingress", "Egress"]));

@@ -309,7 +309,7 @@ async fn managed(verdicts: &mut Verdicts) {
         (core(HOME, "serviceaccounts"), "app-team", json!({"automountServiceAccountToken": false})),
         (
             of("networking.k8s.io/v1", HOME, "networkpolicies"),
-            "default-deny",
+            "team-flows",
             json!({"spec": {"policyTypes": ["Ingress"]}}),
         ),
     ];

@@ -187,7 +187,7 @@ pub fn of(team: &DeclaredTeam, around: &Surroundings) -> Vec<Object> {
         let mut objects = vec![Object::ResourceQuota(quota::quota(team, name, around))];
         objects.extend(quota::of_priorities(team, name).into_iter().map(Object::ResourceQuota));
         objects.extend(limits::limit_range(team, name).map(Object::LimitRange));
-        objects.extend(network::policies(team, name, true).into_iter().map(Object::NetworkPolicy));
+        objects.extend(network::policy(team, name, true).map(Object::NetworkPolicy));
         objects
     });
     staying.chain(leaving).map(Object::sealed).collect()
@@ -201,7 +201,7 @@ fn in_namespace(team: &DeclaredTeam, namespace: &str, around: &Surroundings, sus
     objects.extend(quota::of_priorities(team, namespace).into_iter().map(Object::ResourceQuota));
     objects.extend(limits::limit_range(team, namespace).map(Object::LimitRange));
     objects.extend(copies::copies(team, namespace, around));
-    objects.extend(network::policies(team, namespace, suspended).into_iter().map(Object::NetworkPolicy));
+    objects.extend(network::policy(team, namespace, suspended).map(Object::NetworkPolicy));
     if !suspended {
         objects.extend(roles::bindings(team, namespace).into_iter().map(Object::RoleBinding));
     }

@@ -1,7 +1,7 @@
-//! Network policy: everything is denied, then listed traffic is admitted.
+//! Network policy: everything is denied but what is listed.
 //!
-//! Policies only add, so one object denies and one admits. They hold where the cluster's network
-//! enforces NetworkPolicy; this service cannot see whether it does.
+//! One object does both: it selects all pods for both directions, which denies, and its rules admit.
+//! It holds where the cluster's network enforces NetworkPolicy; this service cannot see whether it does.
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -15,35 +15,25 @@ use mlp_model::labels;
 use super::metadata;
 use crate::domain::model::DeclaredTeam;
 
-/// Name of the policy that denies all traffic in both directions.
-pub const DENY: &str = "default-deny";
-/// Name of the policy that admits the listed traffic.
-pub const ADMIT: &str = "team-flows";
+/// Name of the policy that denies all traffic in both directions but the listed.
+pub const NAME: &str = "team-flows";
 
-/// The policies of one namespace; none where the team's policy is off. With `closed` nothing is
+/// The policy of one namespace; none where the team's policy is off. With `closed` nothing is
 /// admitted any more, whatever the team declares.
-pub fn policies(team: &DeclaredTeam, namespace: &str, closed: bool) -> Vec<NetworkPolicy> {
-    let deny = || NetworkPolicy { metadata: metadata(team, namespace, DENY), spec: Some(all_pods()) };
-    if closed {
-        return vec![deny()];
-    }
-    let Some(spec) = &team.network else { return Vec::new() };
-    let admit = NetworkPolicySpec {
-        ingress: Some(ingress(team, spec)).filter(|rules| !rules.is_empty()),
-        egress: Some(egress(team, spec)).filter(|rules| !rules.is_empty()),
-        ..all_pods()
+pub fn policy(team: &DeclaredTeam, namespace: &str, closed: bool) -> Option<NetworkPolicy> {
+    let (ingress, egress) = match &team.network {
+        _ if closed => (Vec::new(), Vec::new()),
+        Some(spec) => (ingress(team, spec), egress(team, spec)),
+        None => return None,
     };
-    vec![deny(), NetworkPolicy { metadata: metadata(team, namespace, ADMIT), spec: Some(admit) }]
-}
-
-/// Selects all pods for both directions, and admits nothing.
-fn all_pods() -> NetworkPolicySpec {
-    NetworkPolicySpec {
+    let spec = NetworkPolicySpec {
         pod_selector: Some(LabelSelector::default()),
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-        ingress: None,
-        egress: None,
-    }
+        // An empty list is stated, too: rules that somebody adds to it are not left there.
+        ingress: Some(ingress),
+        egress: Some(egress),
+    };
+    Some(NetworkPolicy { metadata: metadata(team, namespace, NAME), spec: Some(spec) })
 }
 
 fn ingress(team: &DeclaredTeam, spec: &Spec) -> Vec<NetworkPolicyIngressRule> {

@@ -65,11 +65,11 @@ fn whatever_is_no_longer_declared_is_to_be_applied_again() {
 }
 
 #[test]
-fn default_deny_selects_all_pods_and_admits_nothing() {
+fn the_policy_selects_all_pods_and_admits_what_is_listed() {
     let objects = fresh(&declared(json!({})));
-    let deny = find(&objects, Kind::NetworkPolicy, network::DENY);
-    assert_eq!(deny["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
-    let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
+    let admit = find(&objects, Kind::NetworkPolicy, network::NAME);
+    assert_eq!(admit["spec"]["podSelector"], json!({}));
+    assert_eq!(admit["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
     let dns = json!({
         "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
@@ -83,12 +83,28 @@ fn default_deny_selects_all_pods_and_admits_nothing() {
 fn without_defaults_only_listed_traffic_is_admitted() {
     let rule = json!({"name": "lake", "cidr": "10.0.0.0/16", "ports": [{"port": 9000}]});
     let objects = fresh(&declared(json!({"networkPolicy": {"includeDefaults": false, "egress": [rule]}})));
-    let admit = find(&objects, Kind::NetworkPolicy, network::ADMIT);
-    assert_eq!(admit["spec"].get("ingress"), None);
+    let admit = find(&objects, Kind::NetworkPolicy, network::NAME);
+    assert_eq!(admit["spec"]["ingress"], json!([]));
     assert_eq!(
         admit["spec"]["egress"],
         json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}], "ports": [{"port": 9000, "protocol": "TCP"}]}])
     );
+}
+
+#[test]
+fn a_rule_that_somebody_adds_to_a_closed_policy_does_not_stay() {
+    let team = declared(json!({"offboarding": {"phase": "Suspended"}}));
+    let objects = fresh(&team);
+    let closed = find(&objects, Kind::NetworkPolicy, network::NAME);
+    assert_eq!((&closed["spec"]["ingress"], &closed["spec"]["egress"]), (&json!([]), &json!([])));
+    // The API server leaves empty lists out.
+    let mut stored = closed.clone();
+    for direction in ["ingress", "egress"] {
+        stored["spec"].as_object_mut().unwrap().remove(direction);
+    }
+    assert!(crate::domain::drift::covers(&stored, &closed));
+    stored["spec"]["ingress"] = json!([{}]);
+    assert!(!crate::domain::drift::covers(&stored, &closed));
 }
 
 #[test]

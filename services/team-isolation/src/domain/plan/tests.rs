@@ -100,7 +100,6 @@ fn a_plan_reads_as_a_list_of_calls() {
             "create Namespace ml-team",
             "apply ServiceAccount ml-team/ml-team",
             "apply ResourceQuota ml-team/team-quota",
-            "apply NetworkPolicy ml-team/default-deny",
             "apply NetworkPolicy ml-team/team-flows",
             "apply RoleBinding ml-team/team-edit",
             "apply RoleBinding ml-team/team-view",
