@@ -7,6 +7,7 @@
 //! Argo CD would write), [`statement`] (facts).
 
 pub mod compare;
+pub mod consent;
 pub mod credential;
 pub mod duration;
 pub mod glob;

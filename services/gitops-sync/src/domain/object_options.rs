@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::consent::Consent;
 use super::hook::{HELM_WEIGHT, Hook};
 
 /// Comma list of options of one object.
@@ -10,8 +11,8 @@ const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// Helm's word for an object that stays: often one that holds data.
 const HELM_KEEP: &str = "helm.sh/resource-policy";
-/// Annotations that change how an object is compared: not supported yet, so refused.
-const REFUSED: [&str; 1] = ["argocd.argoproj.io/compare-options"];
+/// Comma list of what counts in the comparison of one object.
+const COMPARE_OPTIONS: &str = "argocd.argoproj.io/compare-options";
 
 /// Options of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +20,11 @@ pub struct ObjectOptions {
     /// Wave; lower ones are applied and healthy first.
     pub wave: i64,
     /// Whether the object may be deleted once it left git.
-    pub prune: bool,
+    pub prune: Consent,
     /// Whether the object is deleted with its Application.
-    pub delete: bool,
+    pub delete: Consent,
+    /// Whether it counts as no difference once it left git.
+    pub ignores_extraneous: bool,
     /// Whether it is deleted and made anew where the API server does not let it become what git wants.
     pub force: bool,
     /// When it runs, where it is a hook.
@@ -30,25 +33,29 @@ pub struct ObjectOptions {
 
 impl Default for ObjectOptions {
     fn default() -> Self {
-        Self { wave: 0, prune: true, delete: true, force: false, hook: None }
+        Self {
+            wave: 0,
+            prune: Consent::Given,
+            delete: Consent::Given,
+            ignores_extraneous: false,
+            force: false,
+            hook: None,
+        }
     }
 }
 
 /// Why an annotation was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
-    /// The annotation is one that we do not act on.
-    #[error("annotation `{0}` is not supported; remove it")]
-    Annotation(&'static str),
     /// The wave is no whole number.
     #[error("annotation `{SYNC_WAVE}` is `{0}`; write a whole number in quotes")]
     Wave(String),
     /// A word of a hook's annotation is none that we know.
     #[error("annotation `{0}` has `{1}`, which is not supported; remove it")]
     Hook(&'static str, String),
-    /// One option of `sync-options` is one that we do not act on.
-    #[error("annotation `{SYNC_OPTIONS}` has `{0}`, which is not supported; remove it")]
-    Option(String),
+    /// One option of a list is one that we do not act on.
+    #[error("annotation `{0}` has `{1}`, which is not supported; remove it")]
+    Option(&'static str, String),
 }
 
 impl ObjectOptions {
@@ -59,9 +66,6 @@ impl ObjectOptions {
     pub fn read(object: &Value) -> Result<Self, OptionError> {
         let annotation =
             |key: &str| object.pointer("/metadata/annotations").and_then(|all| all.get(key)?.as_str());
-        if let Some(key) = REFUSED.into_iter().find(|key| annotation(key).is_some()) {
-            return Err(OptionError::Annotation(key));
-        }
         let hook = Hook::read(annotation).map_err(|(key, word)| OptionError::Hook(key, word))?;
         let mut options = Self { hook, ..Self::default() };
         let weight = annotation(HELM_WEIGHT).filter(|_| options.hook.is_some());
@@ -69,31 +73,45 @@ impl ObjectOptions {
             options.wave = text.trim().parse().map_err(|_| OptionError::Wave(text.to_owned()))?;
         }
         if annotation(HELM_KEEP).is_some_and(|text| text.trim() == "keep") {
-            (options.prune, options.delete) = (false, false);
+            (options.prune, options.delete) = (Consent::Withheld, Consent::Withheld);
         }
+        let list = |key: &str| annotation(key).unwrap_or_default().split(',').map(str::trim);
         let mut replace = false;
-        for option in annotation(SYNC_OPTIONS).unwrap_or_default().split(',').map(str::trim) {
-            match option {
-                // We always apply on the server, prune last and let the server validate.
-                ""
-                | "Prune=true"
-                | "Delete=true"
-                | "PruneLast=true"
-                | "ServerSideApply=true"
-                | "Validate=true" => {}
-                "SkipDryRunOnMissingResource=true" | "Replace=false" | "Force=false" => {}
-                "Replace=true" => replace = true,
-                "Force=true" => options.force = true,
-                "Prune=false" => options.prune = false,
-                "Delete=false" => options.delete = false,
-                other => return Err(OptionError::Option(other.to_owned())),
+        for option in list(SYNC_OPTIONS) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            let consent = Consent::read(value);
+            match (name, value, consent) {
+                // We always apply on the server, which refuses fields that it does not know, and prune last.
+                ("PruneLast" | "ServerSideApply" | "SkipDryRunOnMissingResource", "true" | "false", _) => {}
+                ("", ..) | ("Replace" | "Force", "false", _) | ("Validate", "true", _) => {}
+                ("Replace", "true", _) => replace = true,
+                ("Force", "true", _) => options.force = true,
+                // `helm.sh/resource-policy` stays the stricter one.
+                ("Prune", _, Some(consent)) => options.prune = options.prune.max(consent),
+                ("Delete", _, Some(consent)) => options.delete = options.delete.max(consent),
+                _ => return Err(OptionError::Option(SYNC_OPTIONS, option.to_owned())),
             }
         }
         // With `Force` it is replaced where that is needed; alone it would undo what controllers write.
         if replace && !options.force {
-            return Err(OptionError::Option("Replace=true".to_owned()));
+            return Err(OptionError::Option(SYNC_OPTIONS, "Replace=true".to_owned()));
+        }
+        for option in list(COMPARE_OPTIONS) {
+            match option {
+                // Always compared on the server, with what its admission adds.
+                "" | "ServerSideDiff=true" | "IncludeMutationWebhook=true" => {}
+                "IgnoreExtraneous" => options.ignores_extraneous = true,
+                other => return Err(OptionError::Option(COMPARE_OPTIONS, other.to_owned())),
+            }
         }
         Ok(options)
+    }
+}
+
+impl ObjectOptions {
+    /// Whether a person has to agree before it is deleted.
+    pub fn asks_before_it_goes(&self) -> bool {
+        self.prune == Consent::Asked || self.delete == Consent::Asked
     }
 }
 
@@ -112,17 +130,26 @@ mod tests {
         assert_eq!(ObjectOptions::read(&json!({})), Ok(ObjectOptions::default()));
         assert_eq!(with(SYNC_WAVE, "-2").map(|options| options.wave), Ok(-2));
         assert_eq!(
-            with(SYNC_OPTIONS, "Prune=false, Delete=false").map(|o| (o.prune, o.delete)),
-            Ok((false, false))
+            with(SYNC_OPTIONS, "Prune=false, Delete=confirm").map(|o| (o.prune, o.delete)),
+            Ok((Consent::Withheld, Consent::Asked))
         );
         assert_eq!(with(SYNC_WAVE, "first"), Err(OptionError::Wave("first".into())));
-        assert_eq!(with(SYNC_OPTIONS, "Replace=true"), Err(OptionError::Option("Replace=true".into())));
+        for refused in ["Replace=true", "Prune=maybe", "Validate=false", "New=true"] {
+            assert_eq!(
+                with(SYNC_OPTIONS, refused),
+                Err(OptionError::Option(SYNC_OPTIONS, refused.to_owned()))
+            );
+        }
         assert!(with(SYNC_OPTIONS, "Force=true,Replace=true").unwrap().force);
-        assert_eq!(with(HELM_KEEP, "keep").map(|o| (o.prune, o.delete)), Ok((false, false)));
-        assert!(with("argocd.argoproj.io/hook", "PreSync").unwrap().hook.is_some());
         assert_eq!(
-            with("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
-            Err(OptionError::Annotation("argocd.argoproj.io/compare-options"))
+            with(HELM_KEEP, "keep").map(|o| (o.prune, o.delete)),
+            Ok((Consent::Withheld, Consent::Withheld))
+        );
+        assert!(with("argocd.argoproj.io/hook", "PreSync").unwrap().hook.is_some());
+        assert!(with(COMPARE_OPTIONS, "ServerSideDiff=true, IgnoreExtraneous").unwrap().ignores_extraneous);
+        assert_eq!(
+            with(COMPARE_OPTIONS, "ServerSideDiff=false"),
+            Err(OptionError::Option(COMPARE_OPTIONS, "ServerSideDiff=false".into()))
         );
     }
 

@@ -188,7 +188,7 @@ fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
     if picture.sync() != SyncWord::OutOfSync {
         return Step::Idle;
     }
-    let prunable = policy.prune && request.pruning.allowed && picture.has_prunable();
+    let prunable = policy.prune && picture.has_prunable();
     if !picture.has_changes() && !prunable {
         return Step::Idle;
     }
@@ -314,7 +314,7 @@ pub fn may_prune(state: &OperationState, request: &Request, picture: &Picture) -
     let asked = state.operation.sync.as_ref().is_some_and(|sync| sync.prune);
     let by_robot = state.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
     let empty = request.automated.is_some_and(|policy| policy.allow_empty) || !by_robot;
-    asked && request.pruning.allowed && picture.gaps.is_empty() && (!picture.items.is_empty() || empty)
+    asked && picture.gaps.is_empty() && (!picture.items.is_empty() || empty)
 }
 
 /// Ends an attempt that failed: a retry is announced as Argo CD does (Running with a finish time), or

@@ -1,5 +1,6 @@
 //! What was found: the wanted objects with their live state, and the live objects that left git.
 
+use super::consent::Consent;
 use super::hook;
 use super::identity::ObjectId;
 use super::object_options::ObjectOptions;
@@ -68,6 +69,8 @@ pub struct Picture {
     pub extras: Vec<Extra>,
     /// Hooks that are live, of whatever sync.
     pub hooks: Vec<LiveHook>,
+    /// Hooks that the sync under way may make: told before they are, so that the way out finds them.
+    pub coming: Vec<ObjectId>,
     /// Live objects that are not ours, in the place of a hook.
     pub strangers: Vec<ObjectId>,
     /// What is wanted, in a digest: the same for commits that change nothing of it.
@@ -105,7 +108,11 @@ impl Picture {
             return SyncWord::Unknown;
         }
         let same = self.items.iter().all(|item| item.presence == Presence::Synced);
-        if same && self.extras.is_empty() { SyncWord::Synced } else { SyncWord::OutOfSync }
+        if same && self.extras.iter().all(|extra| extra.options.ignores_extraneous) {
+            SyncWord::Synced
+        } else {
+            SyncWord::OutOfSync
+        }
     }
 
     /// Whether something besides deletions is to be done.
@@ -115,7 +122,7 @@ impl Picture {
 
     /// Whether something that left git can be deleted.
     pub fn has_prunable(&self) -> bool {
-        self.extras.iter().any(|extra| extra.options.prune && !extra.deleting)
+        self.extras.iter().any(|extra| extra.options.prune != Consent::Withheld && !extra.deleting)
     }
 
     /// Health of the whole.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mlp_crds::argocd::{ApplicationSpec, Automated, Source, SyncPolicy};
 use serde_json::{Map, Value};
 
+use super::consent::Consent;
 use super::glob::Glob;
 use super::ignore::{self, IgnoreRule};
 use super::tool::Tool;
@@ -21,8 +22,12 @@ const HISTORY: i64 = 10;
 /// The most history entries kept: the status must stay small.
 const HISTORY_MAX: i64 = 100;
 
+/// The option that says whether objects go with their Application.
+const DELETE: &str = "Delete=";
 /// The option by which what does not count is not written either.
 const RESPECT: &str = "RespectIgnoreDifferences=true";
+/// The option by which fields that other tools declared stay theirs.
+const LEFT_AS_IS: &str = "ClientSideApplyMigration=false";
 
 /// What one Application wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +48,8 @@ pub struct Request {
     pub ignored: Vec<IgnoreRule>,
     /// Whether a sync leaves them as they are, too (`RespectIgnoreDifferences`).
     pub respects_ignored: bool,
+    /// Whether what other tools declared of an object becomes ours (`ClientSideApplyMigration`).
+    pub takes_over: bool,
     /// How failed syncs are retried.
     pub retry: RetryRule,
     /// Entries of history kept.
@@ -152,8 +159,8 @@ pub struct AutomatedSync {
 /// How pruning deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pruning {
-    /// `Prune=false` at the Application turns pruning off.
-    pub allowed: bool,
+    /// `Prune` at the Application, for all that left git.
+    pub consent: Consent,
     /// What happens to dependents.
     pub propagation: Propagation,
 }
@@ -253,6 +260,7 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
     check
         .unsupported("spec.syncPolicy.managedNamespaceMetadata", policy.managed_namespace_metadata.is_some());
     let pruning = pruning(&policy.sync_options, &mut check);
+    let has = |option: &str| policy.sync_options.iter().any(|given| given == option);
     let retry = retry(&policy, &mut check);
     let ignored = ignore::read(&spec.ignore_differences).unwrap_or_else(|refusals| {
         check.0.extend(refusals);
@@ -270,7 +278,8 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
         automated: spec.automated().map(automated),
         pruning,
         ignored,
-        respects_ignored: policy.sync_options.iter().any(|option| option == RESPECT),
+        respects_ignored: has(RESPECT),
+        takes_over: !has(LEFT_AS_IS),
         retry,
         history: usize::try_from(history).unwrap_or_default(),
     })
@@ -302,8 +311,16 @@ fn destination(spec: &ApplicationSpec, check: &mut Check) -> String {
 }
 
 fn pruning(options: &[String], check: &mut Check) -> Pruning {
-    let mut pruning = Pruning { allowed: true, propagation: Propagation::default() };
+    let mut pruning = Pruning { consent: Consent::Given, propagation: Propagation::default() };
     for option in options {
+        if let Some(consent) = option.strip_prefix("Prune=").and_then(Consent::read) {
+            pruning.consent = pruning.consent.max(consent);
+            continue;
+        }
+        // Read where the Application goes: then its spec need not be right.
+        if option.strip_prefix(DELETE).is_some_and(|text| Consent::read(text).is_some()) {
+            continue;
+        }
         match option.as_str() {
             // These say what we do anyway: the namespace is team-isolation's to create and is waited
             // for, manifests are applied on the server, what is in sync is not written, deletions
@@ -311,14 +328,20 @@ fn pruning(options: &[String], check: &mut Check) -> Pruning {
             "CreateNamespace=true"
             | "CreateNamespace=false"
             | "ServerSideApply=true"
-            | "Validate=true"
+            | "ServerSideApply=false"
             | "ApplyOutOfSyncOnly=true"
+            | "ApplyOutOfSyncOnly=false"
             | "PruneLast=true"
+            | "PruneLast=false"
             | "FailOnSharedResource=true"
-            | "Prune=true"
+            | "SkipDryRunOnMissingResource=true"
+            | "SkipDryRunOnMissingResource=false"
+            | "Replace=false"
+            | "Validate=true"
+            | "ClientSideApplyMigration=true"
+            | LEFT_AS_IS
             | RESPECT
             | "RespectIgnoreDifferences=false" => {}
-            "Prune=false" => pruning.allowed = false,
             "PrunePropagationPolicy=foreground" => pruning.propagation = Propagation::Foreground,
             "PrunePropagationPolicy=background" => pruning.propagation = Propagation::Background,
             "PrunePropagationPolicy=orphan" => pruning.propagation = Propagation::Orphan,
@@ -331,6 +354,12 @@ fn pruning(options: &[String], check: &mut Check) -> Pruning {
         }
     }
     pruning
+}
+
+/// What `Delete` at the Application says of all its objects; an option that cannot be read keeps them.
+pub fn deletion(options: &[String]) -> Consent {
+    let said = options.iter().filter_map(|option| option.strip_prefix(DELETE));
+    said.map(|text| Consent::read(text).unwrap_or(Consent::Withheld)).max().unwrap_or_default()
 }
 
 fn retry(policy: &SyncPolicy, check: &mut Check) -> RetryRule {

@@ -116,7 +116,11 @@ fn sync_status(spec: &ApplicationSpec, picture: &Picture) -> SyncStatus {
 fn resources(picture: &Picture) -> Vec<ResourceStatus> {
     let wanted = picture.items.iter().map(|item| wanted_resource(item, picture.gaps.is_empty()));
     let hooks = picture.hooks.iter();
-    let hooks = hooks.map(|one| ResourceStatus { hook: true, ..resource(&one.id, one.live.health.as_ref()) });
+    let hooks = hooks.map(|one| (&one.id, one.live.health.as_ref()));
+    let is_live = |id: &ObjectId| picture.hooks.iter().any(|one| one.id.same_object(id));
+    let coming = picture.coming.iter().filter(|id| !is_live(id)).map(|id| (id, None));
+    let hooks = hooks.chain(coming);
+    let hooks = hooks.map(|(id, health)| ResourceStatus { hook: true, ..resource(id, health) });
     let mut all: Vec<ResourceStatus> =
         wanted.chain(picture.extras.iter().map(extra_resource)).chain(hooks).collect();
     all.sort_by(|a, b| {
@@ -155,13 +159,19 @@ fn wanted_resource(item: &Item, complete: bool) -> ResourceStatus {
     ResourceStatus {
         status: Some(word.as_str().into()),
         sync_wave: Some(item.options.wave).filter(|wave| *wave != 0),
+        requires_deletion_confirmation: item.options.asks_before_it_goes(),
         ..resource(&item.id, health)
     }
 }
 
 fn extra_resource(extra: &Extra) -> ResourceStatus {
     let status = Some(SyncWord::OutOfSync.as_str().into());
-    ResourceStatus { status, requires_pruning: true, ..resource(&extra.id, extra.health.as_ref()) }
+    ResourceStatus {
+        status,
+        requires_pruning: true,
+        requires_deletion_confirmation: extra.options.asks_before_it_goes(),
+        ..resource(&extra.id, extra.health.as_ref())
+    }
 }
 
 fn health(

@@ -15,6 +15,7 @@ use super::hooks::policy;
 use super::observe::{as_value, verdict_key};
 use super::render::Rendered;
 use crate::domain::compare::comparable;
+use crate::domain::consent::{self, Consent};
 use crate::domain::hook::{Phase, word};
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::operation::{self, fail, may_prune, succeed};
@@ -42,6 +43,8 @@ pub(super) struct Work<'a> {
     pub(super) instance: String,
     /// Results that are in the status already: what is only in memory is lost with the process.
     pub(super) written: Vec<ResourceResult>,
+    /// Whether somebody agreed to deletions that ask for it, since the operation began.
+    pub(super) approved: bool,
 }
 
 /// How far a step came.
@@ -206,9 +209,15 @@ impl ApplicationReconciler {
                 }
             }
         }
-        let failures = self.prune(work.request, picture, state).await?;
+        let failures = self.prune(work, picture, state).await?;
         if !failures.is_empty() {
             return Ok(Reached::Failed(failures));
+        }
+        if may_prune(state, work.request, picture)
+            && let Some(extra) = picture.extras.iter().find(|extra| asks(extra, work.approved))
+        {
+            let since = state.started_at.clone().unwrap_or_default();
+            return Ok(Reached::Waits(consent::request(&extra.id.to_string(), &since)));
         }
         if !with_hooks {
             return Ok(Reached::Done);
@@ -236,7 +245,10 @@ impl ApplicationReconciler {
                 wanted.id
             )),
             (Presence::Synced, _) | (_, None) => return Ok(None),
-            (_, Some(kind)) => match self.write(work, wanted, kind).await {
+            (presence, Some(kind)) => match self
+                .write(work, wanted, kind, *presence == Presence::Missing)
+                .await
+            {
                 Ok((live, managed)) => {
                     let ignored = &work.request.ignored;
                     let live_now = comparable(&wanted.id, &live, &managed, ignored);
@@ -266,20 +278,22 @@ impl ApplicationReconciler {
     /// Deletes what left git, where the operation may; gives what failed.
     async fn prune(
         &self,
-        request: &Request,
+        work: &Work<'_>,
         picture: &mut Picture,
         state: &mut OperationState,
     ) -> Result<Vec<String>, Error> {
-        let allowed = may_prune(state, request, picture);
+        let allowed = may_prune(state, work.request, picture);
         let mut failures = Vec::new();
         // What is needed by others was applied first, so it goes last.
         picture.extras.sort_by(|a, b| b.id.cmp(&a.id));
         let revision_extras = std::mem::take(&mut picture.extras);
         for mut extra in revision_extras {
-            if !allowed || !extra.options.prune {
+            if allowed && asks(&extra, work.approved) {
+                // The sync waits for it.
+            } else if !allowed || !extra.options.prune.holds(work.approved) {
                 record(state, result(&extra.id, "PruneSkipped", "ignored (requires pruning)"));
             } else if !extra.deleting {
-                match self.delete(&extra, request.pruning.propagation).await {
+                match self.delete(&extra, work.request.pruning.propagation).await {
                     Ok(()) => {
                         record(state, result(&extra.id, "Pruned", "pruned"));
                         extra.deleting = true;
@@ -341,6 +355,11 @@ fn hold(reached: Reached, state: &mut OperationState) -> bool {
             true
         }
     }
+}
+
+/// Whether a person has yet to agree that it goes.
+fn asks(extra: &Extra, approved: bool) -> bool {
+    extra.options.prune == Consent::Asked && !approved && !extra.deleting
 }
 
 fn is_degraded(item: &Item) -> bool {

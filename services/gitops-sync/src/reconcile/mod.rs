@@ -30,6 +30,7 @@ use mlp_crds::argocd::OperationState;
 use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler, Recorder};
 
 use crate::domain::SERVICE;
+use crate::domain::consent;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
@@ -192,15 +193,22 @@ impl ApplicationReconciler {
             }
             Step::Run(mut state) => {
                 outcome.operation = Some(state.clone());
-                outcome.picture = Some(picture.clone());
                 // The intent is recorded before the first effect: what is applied is found again.
+                picture.coming = rendered.hooks.iter().map(|hook| hook.id.clone()).collect();
+                outcome.picture = Some(picture.clone());
                 *application = self.report_begin(Arc::clone(application), &outcome, request.history).await?;
                 tracing::info!(revision = picture.revision, "syncing");
                 let written = state.sync_result.clone().unwrap_or_default().resources;
                 let instance = self.instance(application);
-                let work = Work { request: &request, rendered: &rendered, instance, written };
+                let said = application.annotations().get(consent::APPROVED).map(String::as_str);
+                let since = state.started_at.as_deref().and_then(|text| text.parse().ok());
+                let approved = consent::approves(said, since);
+                let work = Work { request: &request, rendered: &rendered, instance, written, approved };
                 let at_once = self.carry_out(&work, &mut picture, &mut state).await?;
                 next = next.min(if at_once { AT_ONCE } else { pause(&state, &request) });
+                if state.finished_at.is_some() {
+                    picture.coming.clear();
+                }
                 outcome.operation = Some(state);
             }
         }

@@ -13,6 +13,7 @@ use super::ApplicationReconciler;
 use super::kinds::Kind;
 use super::render::{Desired, Rendered, defined_kind};
 use crate::domain::compare::{comparable, differences, digest};
+use crate::domain::consent::Consent;
 use crate::domain::hook;
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::ignore::{IgnoreRule, asks_for_managers};
@@ -72,6 +73,9 @@ impl ApplicationReconciler {
         picture.hooks =
             live.iter().filter_map(|(id, object)| self.live_hook(id, object, rendered, &instance)).collect();
         picture.extras = self.extras(&live, rendered, &picture.hooks, &instance);
+        for extra in &mut picture.extras {
+            extra.options.prune = extra.options.prune.max(request.pruning.consent);
+        }
         let strangers = live.iter().filter(|(id, object)| {
             is_wanted_hook(id, rendered) && owner(object) != Owner::Instance(instance.clone())
         });
@@ -284,8 +288,8 @@ impl ApplicationReconciler {
             id: id.clone(),
             // An object whose options cannot be read is kept rather than deleted.
             options: ObjectOptions::read(object).unwrap_or(ObjectOptions {
-                prune: false,
-                delete: false,
+                prune: Consent::Withheld,
+                delete: Consent::Withheld,
                 ..ObjectOptions::default()
             }),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),

@@ -4,17 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt};
+use mlp_crds::argocd::ApplicationCondition;
 use mlp_crds::{Application, ApplicationRecord};
 use mlp_model::OutboxStore as _;
-use mlp_reconcile::{Next, ObjectRef, StatusOutbox, finalizer};
+use mlp_reconcile::{Next, ObjectRef, StatusOutbox, finalizer, status};
 
 use super::ApplicationReconciler;
 use crate::domain::SERVICE;
+use crate::domain::consent::{self, Consent};
 use crate::domain::identity::{Owner, owner};
 use crate::domain::object_options::ObjectOptions;
+use crate::domain::operation;
 use crate::domain::picture::Extra;
-use crate::domain::request::Propagation;
+use crate::domain::request::{Propagation, deletion};
 use crate::error::Error;
 
 /// Argo CD's finalizers, each with what it does to dependents.
@@ -23,6 +27,8 @@ const FINALIZERS: [(&str, Propagation); 3] = [
     ("resources-finalizer.argocd.argoproj.io/foreground", Propagation::Foreground),
     ("resources-finalizer.argocd.argoproj.io/background", Propagation::Background),
 ];
+/// Condition type for what holds up the end of an Application.
+const DELETION: &str = "DeletionError";
 /// When deletions under way are looked at again; watches are usually quicker.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -34,21 +40,27 @@ impl ApplicationReconciler {
         let instance = self.instance(&application);
         let mut gaps = Vec::new();
         let live = self.live(&application, &[], false, &mut gaps).await?;
-        let mut left = 0_usize;
+        let of_all = application.spec.sync_policy.as_ref().map(|policy| deletion(&policy.sync_options));
+        let mut going = Vec::new();
         for (id, object) in live {
             // Options that cannot be read may say Delete=false.
             let Ok(options) = ObjectOptions::read(&object) else {
                 tracing::warn!(object = %id, "sync options are not readable, the object is kept");
                 continue;
             };
-            if owner(&object) != Owner::Instance(instance.clone()) || !options.delete {
-                continue;
+            let consent = options.delete.max(of_all.unwrap_or_default());
+            if owner(&object) == Owner::Instance(instance.clone()) && consent != Consent::Withheld {
+                let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
+                going.push((consent, Extra { id, options, deleting, health: None }));
             }
-            left += 1;
-            if object.pointer("/metadata/deletionTimestamp").is_none() {
-                let extra = Extra { id, options, deleting: false, health: None };
-                self.delete(&extra, *propagation).await?;
-            }
+        }
+        if let Some(message) = unconfirmed(&application, &going) {
+            self.say_what_is_waited_for(application, message).await?;
+            return Ok(Next::After(AGAIN));
+        }
+        let left = going.len();
+        for (_, extra) in going.iter().filter(|(_, extra)| !extra.deleting) {
+            self.delete(extra, *propagation).await?;
         }
         if left > 0 || !gaps.is_empty() {
             tracing::info!(left, gaps = gaps.len(), "objects of a deleted application are still there");
@@ -56,6 +68,23 @@ impl ApplicationReconciler {
         }
         finalizer::remove(&self.namespaced(&application), SERVICE, &application, name).await?;
         Ok(Next::Done)
+    }
+
+    /// Says why the way out does not go on.
+    async fn say_what_is_waited_for(
+        &self,
+        application: Arc<Application>,
+        message: String,
+    ) -> Result<(), Error> {
+        let mut next = application.status.clone().unwrap_or_default();
+        if next.conditions.iter().any(|one| one.type_ == DELETION && one.message == message) {
+            return Ok(());
+        }
+        let last_transition_time = Some(operation::seconds(Timestamp::now()));
+        next.conditions.retain(|one| one.type_ != DELETION);
+        next.conditions.push(ApplicationCondition { type_: DELETION.into(), message, last_transition_time });
+        status::write(&self.namespaced(&application), SERVICE, application, &next).await?;
+        Ok(())
     }
 
     /// Publishes what is left to say and removes the records of Applications that are gone; `keep` is
@@ -104,4 +133,13 @@ impl ApplicationReconciler {
     pub(super) fn namespaced(&self, application: &Application) -> Api<Application> {
         Api::namespaced(self.client.clone(), &application.namespace().unwrap_or_default())
     }
+}
+
+/// What a person has yet to agree to before anything is deleted.
+fn unconfirmed(application: &Application, going: &[(Consent, Extra)]) -> Option<String> {
+    let since = application.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    let said = application.annotations().get(consent::APPROVED).map(String::as_str);
+    let approved = consent::approves(said, since);
+    let (_, asked) = going.iter().find(|(consent, extra)| !consent.holds(approved) && !extra.deleting)?;
+    Some(consent::request(&asked.id.to_string(), &since.map(operation::seconds).unwrap_or_default()))
 }

@@ -1,9 +1,9 @@
-//! Writing one object: applied on the server, with what does not count left as it is where that is asked for, and
-//! made anew where that is.
+//! Writing one object: applied on the server, after what tools before us declared of it is made ours, with what does
+//! not count left as it is where that is asked for, and made anew where that is.
 
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ApplicationReconciler;
 use super::apply::Work;
@@ -12,29 +12,48 @@ use super::observe::{as_value, with_managers};
 use super::render::Desired;
 use crate::domain::SERVICE;
 use crate::domain::identity::{Owner, owner};
-use crate::domain::ignore::{asks_for_managers, respect};
+use crate::domain::ignore::respect;
 use crate::domain::managed_fields;
 use crate::error::Error;
 
 impl ApplicationReconciler {
-    /// Applies an object; gives it as it is then, with the field managers that it had before where a rule asks.
+    /// Applies an object; gives it as it is then, with the field managers that it had before.
     pub(super) async fn write(
+        &self,
+        work: &Work<'_>,
+        wanted: &Desired,
+        kind: &Kind,
+        is_new: bool,
+    ) -> Result<(Value, Value), Error> {
+        if is_new {
+            return Ok((self.patch(wanted, kind, false).await?, Value::Null));
+        }
+        self.overwrite(work, wanted, kind).await
+    }
+
+    /// Applies an object that is there already; gives it as it is then, with the field managers that it had before.
+    async fn overwrite(
         &self,
         work: &Work<'_>,
         wanted: &Desired,
         kind: &Kind,
     ) -> Result<(Value, Value), Error> {
         let request = work.request;
-        let asks = asks_for_managers(&request.ignored);
-        if request.ignored.is_empty() || !(asks || request.respects_ignored) {
-            return Ok((self.patch(wanted, kind, false).await?, Value::Null));
-        }
         let api = self.api(kind, &wanted.id.namespace);
         let found = api.get_opt(&wanted.id.name).await;
         let found = found.map_err(|source| Error::call(format!("read {}", wanted.id), source))?;
         let Some((_, live)) = found.and_then(|object| with_managers(kind, object)) else {
             return Ok((self.patch(wanted, kind, false).await?, Value::Null));
         };
+        let taken_over =
+            request.takes_over.then(|| managed_fields::taken_over(managed_fields::of(&live))).flatten();
+        if let Some(managers) = taken_over {
+            let version = live.pointer("/metadata/resourceVersion");
+            let body = json!({"metadata": {"resourceVersion": version, "managedFields": managers}});
+            let taken =
+                api.patch_metadata(&wanted.id.name, &PatchParams::default(), &Patch::Merge(&body)).await;
+            taken.map_err(|source| Error::call(format!("take over the fields of {}", wanted.id), source))?;
+        }
         let mut wanted = wanted.clone();
         if request.respects_ignored {
             wanted.object = respect(&request.ignored, &wanted.id, &live, &wanted.object);

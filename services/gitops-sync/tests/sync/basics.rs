@@ -138,15 +138,9 @@ async fn a_sync_by_hand_is_done_once_and_the_way_out_takes_the_objects_along() {
     .await
     .unwrap();
 
-    let finalizer = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
-    world.applications().patch(NAME, &PatchParams::default(), &Patch::Merge(&finalizer)).await.unwrap();
-    world.applications().delete(NAME, &DeleteParams::default()).await.unwrap();
+    world.leave().await;
     world.greeting(None).await;
-    wait_until(LIMIT, "the application gone", || async {
-        world.applications().get_opt(NAME).await.ok()?.is_none().then_some(())
-    })
-    .await
-    .unwrap();
+    world.is_left().await;
     let records = Api::<ApplicationRecord>::namespaced(world.client.clone(), world.namespace.name());
     wait_until(LIMIT, "its record gone, facts published", || async {
         records.list(&Default::default()).await.ok()?.items.is_empty().then_some(())

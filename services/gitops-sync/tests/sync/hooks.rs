@@ -188,15 +188,8 @@ async fn a_hook_that_somebody_deletes_has_failed_and_the_way_out_takes_hooks_alo
 
     world.commit(&[("a.yaml", &settings("world"))]);
     appears(&world, "check").await;
-    let finalizer = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
-    let applications = world.applications();
-    applications.patch(crate::world::NAME, &PatchParams::default(), &Patch::Merge(&finalizer)).await.unwrap();
-    applications.delete(crate::world::NAME, &Default::default()).await.unwrap();
-    wait_until(LIMIT, "the application gone", || async {
-        applications.get_opt(crate::world::NAME).await.ok()?.is_none().then_some(())
-    })
-    .await
-    .unwrap();
+    world.leave().await;
+    world.is_left().await;
     is_gone(&world, "check").await;
     running.stop().await;
 }
@@ -350,4 +343,37 @@ async fn killed_after_each_write_no_hook_is_lost_or_doubled() {
         }
     }
     panic!("a sync with hooks has no end");
+}
+
+#[tokio::test]
+async fn killed_after_each_write_the_way_out_takes_hooks_along() {
+    for writes in 1..30 {
+        let world = World::new().await;
+        world.commit(&[
+            ("a.yaml", &settings("hello")),
+            ("1.json", &hook("check", json!({"argocd.argoproj.io/hook": "PreSync"}))),
+        ]);
+        let (client, cut) = cut_after(world.client.clone(), writes);
+        let running = world.start_with(client).await;
+        world.declare(policy()).await;
+        let waits = |status: &ApplicationStatus| message(status).contains("waiting for hook");
+        let was_cut = tokio::select! {
+            () = cut.cancelled() => true,
+            _ = world.status("the hook to be waited for", waits) => false,
+        };
+        running.kill().await;
+        world.leave().await;
+        let running = world.start().await;
+        world.is_left().await;
+        assert!(
+            pods(&world).get_opt("check").await.unwrap().is_none(),
+            "killed after {writes} writes, the hook is left behind"
+        );
+        running.stop().await;
+        if !was_cut {
+            assert!(writes > 3, "it takes more than {writes} writes to come to a hook");
+            return;
+        }
+    }
+    panic!("a hook is never come to");
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use mlp_harness::wait_until;
 use mlp_reconcile::ObjectRef;
@@ -158,4 +158,113 @@ async fn what_cannot_be_changed_is_made_anew_where_that_is_asked_for() {
     .unwrap();
     world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn what_other_tools_declared_becomes_ours_and_goes_where_git_does_not_say_it() {
+    let world = World::new().await;
+    let stated = |key: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {(key): "theirs"}});
+    let create = |manager: &str| PostParams { field_manager: Some(manager.into()), ..Default::default() };
+    let by_kubectl: ConfigMap = serde_json::from_value(stated("kubectl")).unwrap();
+    world.maps().create(&create("kubectl-client-side-apply"), &by_kubectl).await.unwrap();
+    let update = |manager: &str| PatchParams { field_manager: Some(manager.into()), ..Default::default() };
+    for (manager, key) in [("helm", "helm"), ("kubectl-edit", "hand")] {
+        let data = Patch::Merge(json!({"data": {(key): "theirs"}}));
+        world.maps().patch("settings", &update(manager), &data).await.unwrap();
+    }
+    let by_argo = PatchParams::apply("argocd-controller");
+    world.maps().patch("settings", &by_argo, &Patch::Apply(&stated("argo"))).await.unwrap();
+
+    world.commit(&[("a.yaml", &map("git", "one"))]);
+    let running = world.start().await;
+    world.declare(automated()).await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    let data = world.maps().get("settings").await.unwrap().data.unwrap();
+    let keys: Vec<_> = data.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["greeting", "hand", "other"], "what a person changed by hand is theirs");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_asks_for_it_waits_for_a_person() {
+    let world = World::new().await;
+    let confirm = "argocd.argoproj.io/sync-options: 'Prune=confirm,Delete=confirm'";
+    let asking = |name: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, annotations: {{{confirm}}}}}\n")
+    };
+    world.commit(&[("a.yaml", &map("git", "one")), ("b.yaml", &asking("left")), ("c.yaml", &asking("data"))]);
+    let running = world.start().await;
+    world.declare(automated()).await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+
+    world.commit(&[("b.yaml", "")]);
+    let waits = |status: &mlp_crds::argocd::ApplicationStatus| {
+        let said = status.operation_state.as_ref().and_then(|state| state.message.clone());
+        said.is_some_and(|said| said.contains("left is to be confirmed"))
+    };
+    let status = world.status("the question", waits).await;
+    assert!(status.resources.iter().any(|one| one.name == "left" && one.requires_deletion_confirmation));
+    assert!(world.maps().get_opt("left").await.unwrap().is_some());
+    world.approve().await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    assert!(world.maps().get_opt("left").await.unwrap().is_none());
+
+    // What was said of the one is not said of the other.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    world.leave().await;
+    let asks = |status: &mlp_crds::argocd::ApplicationStatus| {
+        status.conditions.iter().any(|one| one.message.contains("data is to be confirmed"))
+    };
+    world.status("the other question", asks).await;
+    assert!(world.maps().get_opt("data").await.unwrap().is_some());
+    world.greeting(Some("git")).await;
+    world.approve().await;
+    world.is_left().await;
+    assert!(world.maps().get_opt("data").await.unwrap().is_none());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_extraneous_and_said_to_be_is_no_difference() {
+    let world = World::new().await;
+    let extra = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra, annotations: {argocd.argoproj.io/compare-options: IgnoreExtraneous}}\n";
+    world.commit(&[("a.yaml", &map("git", "one")), ("b.yaml", extra)]);
+    let running = world.start().await;
+    world.declare(automated()).await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    world.commit(&[("b.yaml", "")]);
+    let seen = |status: &mlp_crds::argocd::ApplicationStatus| {
+        status.resources.iter().any(|one| one.name == "extra" && one.requires_pruning)
+    };
+    let status = world.status("what left git", seen).await;
+    assert_eq!(word(&status), "Synced");
+    let extra = status.resources.iter().find(|one| one.name == "extra").unwrap();
+    assert_eq!(extra.status.as_deref(), Some("OutOfSync"));
+    assert!(world.maps().get_opt("extra").await.unwrap().is_some());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_application_that_keeps_all_keeps_it_in_a_sync_and_at_its_end() {
+    let world = World::new().await;
+    world.commit(&[("a.yaml", &map("git", "one")), ("b.yaml", &settings_of("left"))]);
+    let running = world.start().await;
+    let options = json!(["Prune=false", "Delete=false"]);
+    world.declare(json!({"automated": {"prune": true}, "syncOptions": options})).await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    world.commit(&[("a.yaml", &map("again", "one")), ("b.yaml", "")]);
+    world.greeting(Some("again")).await;
+    let left = |status: &mlp_crds::argocd::ApplicationStatus| {
+        phase(status) == "Succeeded" && status.resources.iter().any(|one| one.requires_pruning)
+    };
+    world.status("what left git", left).await;
+    world.leave().await;
+    world.is_left().await;
+    world.greeting(Some("again")).await;
+    assert!(world.maps().get_opt("left").await.unwrap().is_some());
+    running.stop().await;
+}
+
+fn settings_of(name: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
 use mlp_crds::Application;
 use mlp_crds::argocd::ApplicationStatus;
@@ -124,6 +124,27 @@ impl World {
             tokio::join!(controller.run(reconciler, first), watcher.run(second));
         });
         Loop { renderers, applications, writes, stop, task }
+    }
+
+    /// Agrees to what asks for it.
+    pub(crate) async fn approve(&self) {
+        let now = jiff::Timestamp::now().to_string();
+        let said = json!({"metadata": {"annotations": {"argocd.argoproj.io/deletion-approved": now}}});
+        self.applications().patch(NAME, &PatchParams::default(), &Patch::Merge(&said)).await.unwrap();
+    }
+
+    /// Asks for the Application's end, and its objects' with it.
+    pub(crate) async fn leave(&self) {
+        let finalizer = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
+        let applications = self.applications();
+        applications.patch(NAME, &PatchParams::default(), &Patch::Merge(&finalizer)).await.unwrap();
+        applications.delete(NAME, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until the Application is gone.
+    pub(crate) async fn is_left(&self) {
+        let gone = || async { self.applications().get_opt(NAME).await.ok()?.is_none().then_some(()) };
+        wait_until(LIMIT, "the application gone", gone).await.unwrap();
     }
 
     pub(crate) fn applications(&self) -> Api<Application> {

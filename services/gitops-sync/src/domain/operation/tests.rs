@@ -103,8 +103,9 @@ fn a_left_over_alone_starts_a_sync_only_with_prune() {
     let left = Picture { extras: vec![extra()], ..picture(Presence::Synced) };
     assert_eq!(Case::new(wanted(json!({"automated": {}})), left.clone()).next(), Step::Idle);
     assert!(matches!(Case::new(full(), left.clone()).next(), Step::Run(_)));
-    let off = wanted(json!({"automated": {"prune": true}, "syncOptions": ["Prune=false"]}));
-    assert_eq!(Case::new(off, left).next(), Step::Idle);
+    let mut kept = left;
+    kept.extras[0].options.prune = crate::domain::consent::Consent::Withheld;
+    assert_eq!(Case::new(full(), kept).next(), Step::Idle);
 }
 
 fn finished(case: &Case, phase: &str, second: i64) -> OperationState {

@@ -47,7 +47,7 @@ fn policy_is_read() {
     .unwrap();
     let automated = AutomatedSync { prune: true, self_heal: true, allow_empty: false };
     assert_eq!(request.automated, Some(automated));
-    assert_eq!(request.pruning, Pruning { allowed: true, propagation: Propagation::Background });
+    assert_eq!(request.pruning, Pruning { consent: Consent::Given, propagation: Propagation::Background });
     assert_eq!(request.retry.limit, None);
     let waits: Vec<u64> = (0..6).map(|retry| request.retry.wait(retry).as_secs()).collect();
     assert_eq!(waits, [1, 3, 9, 27, 60, 60]);
@@ -56,6 +56,21 @@ fn policy_is_read() {
             && !request.origins[0].rendering.files.takes("test/b.yaml")
             && !request.origins[0].rendering.files.takes("b.yml")
     );
+}
+
+#[test]
+fn options_of_deletions_and_of_ownership_are_read() {
+    let with = |options: Value| {
+        validate(&spec(|value| value["syncPolicy"] = json!({"syncOptions": options}))).unwrap()
+    };
+    let plain = with(json!(["ServerSideApply=false", "PruneLast=true", "Delete=confirm"]));
+    assert!(plain.takes_over && plain.pruning.consent == Consent::Given);
+    let other = with(json!(["Prune=confirm", "ClientSideApplyMigration=false"]));
+    assert!(!other.takes_over && other.pruning.consent == Consent::Asked);
+    let options = |text: &str| vec!["Prune=true".to_owned(), text.to_owned()];
+    assert_eq!(deletion(&options("Validate=true")), Consent::Given);
+    assert_eq!(deletion(&options("Delete=confirm")), Consent::Asked);
+    assert_eq!(deletion(&options("Delete=maybe")), Consent::Withheld, "kept rather than deleted");
 }
 
 #[test]

@@ -2,7 +2,8 @@ use mlp_crds::argocd::{Operation, OperationInitiator, SyncOperation, SyncResult}
 
 use super::*;
 use crate::domain::object_options::ObjectOptions;
-use crate::domain::operation;
+use crate::domain::picture::LiveHook;
+use crate::domain::{hook, operation};
 
 const GOLDEN: &str = include_str!("../../../tests/golden/status.json");
 
@@ -131,4 +132,17 @@ fn images_come_from_every_sort_of_pod_template() {
         json!({"spec": {"containers": [{"image": "b"}]}}),
     ];
     assert_eq!(images(objects.iter()), ["a", "b", "c"]);
+}
+
+#[test]
+fn hooks_to_come_are_told_before_they_are_made_and_once() {
+    let mut outcome = outcome("Running");
+    let picture = outcome.picture.as_mut().unwrap();
+    let (made, coming) = (id("batch", "Job", "made"), id("batch", "Job", "coming"));
+    let live = hook::Live { attempt: String::new(), deleting: false, health: None };
+    picture.hooks = vec![LiveHook { id: made.clone(), live }];
+    picture.coming = vec![made, coming];
+    let status = build(&spec(), &ApplicationStatus::default(), &outcome, 10, at(5));
+    let hooks: Vec<_> = status.resources.iter().filter(|one| one.hook).map(|one| one.name.as_str()).collect();
+    assert_eq!(hooks, ["coming", "made"]);
 }

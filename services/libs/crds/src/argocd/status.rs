@@ -107,6 +107,9 @@ pub struct ResourceStatus {
     /// Whether it left git and waits to be deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub requires_pruning: bool,
+    /// Whether a person has to agree before it is deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requires_deletion_confirmation: bool,
     /// Wave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_wave: Option<i64>,
