@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt as _};
@@ -16,6 +17,8 @@ use crate::domain::rights;
 
 /// Verbs that are asked about.
 const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+/// Questions to the API server at the same time: there are hundreds for each namespace.
+const QUESTIONS: usize = 16;
 /// What nobody in a team may write, shown so that one sees it.
 const GUARDED: [(&str, &str); 4] =
     [("", "resourcequotas"), ("", "limitranges"), ("", "namespaces"), ("mlplatform.dev", "teams")];
@@ -124,15 +127,21 @@ pub(super) async fn rights(
 ) -> Result<Vec<proto::ResourceRights>, Status> {
     let mut all = Vec::new();
     for namespace in team.namespace_names() {
-        for (group, resource) in resources() {
-            let mut verbs = Vec::new();
-            for verb in VERBS {
-                if is_allowed(client, who, &namespace, &group, &resource, verb).await? {
-                    verbs.push(verb.to_owned());
-                }
-            }
-            all.push(proto::ResourceRights { namespace: namespace.clone(), group, resource, verbs });
-        }
+        let of_namespace = resources().into_iter().map(|(group, resource)| proto::ResourceRights {
+            namespace: namespace.clone(),
+            group,
+            resource,
+            verbs: Vec::new(),
+        });
+        all.extend(of_namespace);
+    }
+    let questions = all.iter().flat_map(|rights| VERBS.map(|verb| (rights, verb)));
+    let answers = questions.map(|(rights, verb)| is_allowed(client, who, rights, verb));
+    let answers =
+        stream::iter(answers.collect::<Vec<_>>()).buffered(QUESTIONS).try_collect::<Vec<_>>().await?;
+    for (rights, allowed) in all.iter_mut().zip(answers.chunks(VERBS.len())) {
+        let verbs = VERBS.iter().zip(allowed).filter(|(_, allowed)| **allowed);
+        rights.verbs = verbs.map(|(verb, _)| (*verb).to_owned()).collect();
     }
     Ok(all)
 }
@@ -153,18 +162,16 @@ fn resources() -> Vec<(String, String)> {
 async fn is_allowed(
     client: &Client,
     who: &Identity,
-    namespace: &str,
-    group: &str,
-    resource: &str,
+    rights: &proto::ResourceRights,
     verb: &str,
 ) -> Result<bool, Status> {
-    let (resource, subresource) = match resource.split_once('/') {
+    let (resource, subresource) = match rights.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (resource, None),
+        None => (rights.resource.as_str(), None),
     };
     let attributes = ResourceAttributes {
-        namespace: Some(namespace.to_owned()),
-        group: Some(group.to_owned()),
+        namespace: Some(rights.namespace.clone()),
+        group: Some(rights.group.clone()),
         resource: Some(resource.to_owned()),
         subresource,
         verb: Some(verb.to_owned()),

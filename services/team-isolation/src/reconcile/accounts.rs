@@ -37,7 +37,7 @@ const USER: &str = "team";
 /// How long an account may be put off while other teams are being isolated.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// After how long an account that was put off is tried again.
-const LATER: Duration = Duration::from_secs(2);
+const LATER: Duration = Duration::from_secs(10);
 
 /// Makes and takes away the accounts of teams. Clones share the connection.
 #[derive(Clone)]

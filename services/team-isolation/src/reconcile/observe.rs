@@ -223,11 +223,16 @@ pub(super) fn claimant(team: &Team) -> Claimant {
 impl TeamReconciler {
     /// Everything of ours that the team has, with what was just written laid over it.
     pub(super) fn observed(&self, team: &Team) -> Observed {
+        self.observed_of(team, |_| true)
+    }
+
+    /// The same of some kinds alone: to show an object costs more than all else of a look.
+    pub(super) fn observed_of(&self, team: &Team, counts: impl Fn(Kind) -> bool) -> Observed {
         let name = team.name_any();
-        let keys = self.caches.index.keys(&name).into_iter();
+        let keys = self.caches.index.keys(&name).into_iter().filter(|key| counts(key.kind));
         let mut live =
             keys.filter_map(|key| self.caches.show(&key, &name).map(|object| (key, object))).collect();
-        self.caches.recent.overlay(&name, &mut live);
+        self.caches.recent.overlay(&name, &mut live, counts);
         self.add_offered(team, &mut live);
         let quotas =
             live.iter().filter(|(key, _)| key.kind == Kind::ResourceQuota && key.name == quota::NAME);

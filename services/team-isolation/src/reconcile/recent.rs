@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::domain::objects::Key;
+use crate::domain::objects::{Key, Kind};
 
 /// How far the watch may be behind before it is believed all the same; some seconds under a burst of
 /// teams. What it shows earlier is believed earlier, so this bounds only how late a deletion is met
@@ -107,13 +107,15 @@ impl Recent {
         echoes
     }
 
-    /// Lays what was just written over what the caches show, and forgets what they show already.
-    pub(super) fn overlay(&self, team: &str, live: &mut BTreeMap<Key, Value>) {
+    /// Lays what was just written over what the caches show, and forgets what they show already; `live` holds the kinds
+    /// that count.
+    pub(super) fn overlay(&self, team: &str, live: &mut BTreeMap<Key, Value>, counts: impl Fn(Kind) -> bool) {
         let mut teams = self.lock();
         let Some(entries) = teams.get_mut(team) else { return };
         entries.retain(|key, entry| {
             let shown = live.get(key).map(version_of);
             match &entry.written {
+                _ if !counts(key.kind) => true,
                 _ if entry.at.elapsed() >= LAG => false,
                 Some(_) if shown.is_some_and(|shown| shown >= entry.version) => false,
                 Some(object) => {
@@ -154,7 +156,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::objects::Kind;
 
     fn key() -> Key {
         Key { kind: Kind::Role, namespace: "ml-team".to_owned(), name: "team-edit".to_owned() }
@@ -174,7 +175,7 @@ mod tests {
             (Some(object("8")), Some(object("8")), false),
         ] {
             let mut live: BTreeMap<_, _> = shown.map(|object| (key(), object)).into_iter().collect();
-            recent.overlay("ml", &mut live);
+            recent.overlay("ml", &mut live, |_| true);
             assert_eq!((live.get(&key()).cloned(), recent.is_lagging("ml")), (expected, lagging));
         }
     }
@@ -188,7 +189,7 @@ mod tests {
         assert!(!recent.is_echo("app", &key(), Some("7")) && !recent.is_echo("ml", &key(), None));
         assert!(echo("7"), "the cache shows it");
         let mut live = BTreeMap::new();
-        recent.overlay("ml", &mut live);
+        recent.overlay("ml", &mut live, |_| true);
         assert!(live.is_empty(), "so what the cache no longer shows is gone, and not hidden");
         recent.deleted("ml", key(), Some(&object("9")));
         assert!(!echo("9"));
@@ -198,11 +199,12 @@ mod tests {
     fn what_was_deleted_is_hidden_until_it_is_made_anew() {
         let recent = Recent::default();
         recent.deleted("ml", key(), Some(&object("5")));
+        recent.overlay("ml", &mut BTreeMap::new(), |kind| kind != key().kind);
         let mut live: BTreeMap<_, _> = [(key(), object("5"))].into();
-        recent.overlay("ml", &mut live);
+        recent.overlay("ml", &mut live, |_| true);
         assert!(live.is_empty());
         let mut anew: BTreeMap<_, _> = [(key(), object("9"))].into();
-        recent.overlay("ml", &mut anew);
+        recent.overlay("ml", &mut anew, |_| true);
         assert!(anew.contains_key(&key()) && !recent.is_lagging("ml"));
     }
 }

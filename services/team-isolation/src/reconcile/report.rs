@@ -220,7 +220,8 @@ impl TeamReconciler {
 
     /// The team's namespaces and quota as they are.
     fn in_force(&self, team: &Team, outcome: &Outcome) -> InForce {
-        let observed = self.observed(team);
+        let counts = |kind| matches!(kind, Kind::Namespace | Kind::ResourceQuota);
+        let observed = self.observed_of(team, counts);
         let recorded = team.status.iter().flat_map(|status| status.namespaces.clone());
         if matches!(outcome, Outcome::Removing(_) | Outcome::Removed) {
             // What the team had, for the fact of its removal.
