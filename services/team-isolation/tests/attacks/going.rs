@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::objects::HOME;
 use crate::persona::{Persona, send};
-use crate::world::{self, End, LIMIT, apply, client, gone, isolated, serve_at, team_named};
+use crate::world::{End, LIMIT, apply, client, gone, isolated, serve_at, team_named};
 
 /// Deletes a team whose namespace holds `object`; gives what is said while it cannot go.
 pub(crate) async fn offboarded_with(object: &Value) -> String {
@@ -127,21 +127,4 @@ pub(crate) async fn names_are_kept(name: &str) -> String {
         wrong
     };
     serve_at(site, client().await, End::Drained, work).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_team_has_the_finalizer_from_its_creation_and_keeps_those_of_others() {
-    world::ready().await;
-    let ours = "mlplatform.dev/team-isolation";
-    for (given, wanted) in [
-        (json!([]), json!([ours])),
-        (json!(["example.com/mine"]), json!(["example.com/mine", ours])),
-        (json!([ours]), json!([ours])),
-    ] {
-        let team = json!({"apiVersion": "mlplatform.dev/v1alpha1", "kind": "Team",
-            "metadata": {"name": "held", "finalizers": given}, "spec": {}});
-        let path = "/apis/mlplatform.dev/v1alpha1/teams?dryRun=All";
-        let made = send(Persona::Root, "POST", path, Some(&team)).await;
-        assert_eq!(made.body["metadata"]["finalizers"], wanted, "{}", made.body);
-    }
 }
