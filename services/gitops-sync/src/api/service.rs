@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use mlp_crds::Application;
 use mlp_crds::argocd::SyncOperation;
-use mlp_host::grpc::{Access, Authorizer, Identity, Objects, invalid_fields, status_from};
+use mlp_host::grpc::{Access, Authorizer, Identity, Objects, status_from};
 use mlp_model::{labels, name};
 use mlp_proto::gitops::api::v1 as proto;
 use mlp_proto::gitops::api::v1::gitops_service_server::GitopsService;
@@ -69,7 +69,8 @@ impl Applications {
             return Err(Status::failed_precondition("a sync is under way already; wait for its end"));
         }
         let revision = Some(sync.revision.clone()).filter(|revision| !revision.is_empty());
-        let wanted = SyncOperation { revision, prune: sync.prune, ..SyncOperation::default() };
+        let wanted =
+            SyncOperation { revision, prune: sync.prune, dry_run: sync.dry_run, ..SyncOperation::default() };
         let body = json!({
             "metadata": {"resourceVersion": application.resource_version()},
             "operation": {"initiatedBy": {"username": user}, "sync": wanted},
@@ -142,9 +143,6 @@ impl GitopsService for Applications {
         request: Request<proto::SyncApplicationRequest>,
     ) -> Result<Response<proto::SyncApplicationResponse>, Status> {
         let wanted = request.get_ref();
-        if wanted.dry_run {
-            return Err(invalid_fields([("dry_run", "is not supported; leave it out")]));
-        }
         let application = self.objects.get(&request, &wanted.namespace, &wanted.name).await?;
         let access = Access::new("patch", "argoproj.io", "applications");
         let access = access.in_namespace(&wanted.namespace).named(&wanted.name);

@@ -40,11 +40,22 @@ pub fn approves(annotation: Option<&str>, since: Option<Timestamp>) -> bool {
     said.zip(since).is_some_and(|(said, since)| said >= since)
 }
 
-/// What a person is told who has to agree to what was begun at `since`.
-pub fn request(what: &str, since: &str) -> String {
-    format!(
-        "waiting: the deletion of {what} is to be confirmed; annotate the Application with {APPROVED}={since} or a later time"
-    )
+/// How a request begins.
+pub const ASKED: &str = "waiting: the deletion of ";
+/// Most objects named in one request.
+const NAMED: usize = 20;
+
+/// What a person is told who has to agree to deletions of what was begun at `since`; none where there are none.
+pub fn request(objects: &[String], since: &str) -> Option<String> {
+    if objects.is_empty() {
+        return None;
+    }
+    let named = objects.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let left = objects.len().saturating_sub(NAMED);
+    let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+    Some(format!(
+        "{ASKED}{named}{more} is to be confirmed; annotate the Application with {APPROVED}={since} or a later time"
+    ))
 }
 
 #[cfg(test)]
@@ -60,6 +71,10 @@ mod tests {
         let since = "2026-01-01T10:00:00Z".parse().ok();
         assert!(approves(Some("2026-01-01T10:00:00Z"), since));
         assert!(!approves(Some("2026-01-01T09:59:59Z"), since) && !approves(Some("yes"), since));
+        let said = request(&["Pod a".to_owned(), "Pod b".to_owned()], "now").unwrap();
+        assert!(said.starts_with("waiting: the deletion of Pod a, Pod b is to be confirmed"), "{said}");
+        assert!(request(&vec!["Pod a".to_owned(); 21], "now").unwrap().contains(" and 1 more is"));
+        assert_eq!(request(&[], "now"), None);
         assert!(!approves(None, since) && !approves(Some("2026-01-01T10:00:00Z"), None));
     }
 }

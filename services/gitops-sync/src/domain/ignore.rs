@@ -70,6 +70,11 @@ pub fn asks_for_managers(rules: &[IgnoreRule]) -> bool {
     rules.iter().any(|rule| !rule.managers.is_empty())
 }
 
+/// The managers whose fields of an object do not count.
+pub fn managers<'a>(rules: &'a [IgnoreRule], id: &ObjectId) -> Vec<&'a String> {
+    rules.iter().filter(|rule| rule.applies(id)).flat_map(|rule| &rule.managers).collect()
+}
+
 /// Removes from `object` what the rules for `id` ignore. `managed` are the `managedFields` of the live object.
 pub fn strip(rules: &[IgnoreRule], id: &ObjectId, managed: &Value, object: &mut Value) {
     // From the last item of a list to the first: what is removed moves nothing that is still to be.

@@ -1,18 +1,17 @@
 //! Which fields of an object a field manager owns: `metadata.managedFields`, format `FieldsV1` (KEP-555).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::SERVICE;
 use super::jq::Step;
 
 /// Tools that declare whole objects, as we do: what they stated of an object is stated by git now. What a person
-/// does beside git (`kubectl edit`, `scale`, `rollout`) goes by other names, and what controllers do.
-const DECLARERS: [&str; 9] = [
+/// does beside git (`kubectl edit`, `patch`) goes by other names, as does what controllers do.
+const DECLARERS: [&str; 8] = [
     "kubectl-client-side-apply",
     "kubectl",
     "kubectl-create",
     "kubectl-replace",
-    "before-first-apply",
     "helm",
     "helm-controller",
     "argocd-controller",
@@ -40,31 +39,34 @@ pub fn owned(managed: &Value, managers: &[String], object: &Value) -> Vec<Vec<St
 }
 
 /// `managedFields` in which what tools before us declared is ours, so that an apply takes away what git does not say;
-/// none where there is nothing of theirs. An apply has one entry, of one version: what was declared in another
-/// version than the first stays where it is.
-pub fn taken_over(managed: &Value) -> Option<Value> {
+/// none where there is nothing of theirs, or we have applied the object before: what is declared beside us later is not
+/// ours. Managers in `spared` keep theirs. An apply has one entry, of one version: what was declared in another version
+/// than the first stays where it is.
+pub fn taken_over(managed: &Value, spared: &[&String]) -> Option<Value> {
     let entries = managed.as_array()?;
     let text =
         |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let is_whole = |entry: &Value| text(entry, "subresource").is_empty();
     let is_ours = |entry: &Value| text(entry, "manager") == SERVICE && text(entry, "operation") == "Apply";
-    let is_theirs = |entry: &Value| is_whole(entry) && DECLARERS.contains(&text(entry, "manager").as_str());
-    let first = entries
-        .iter()
-        .find(|entry| is_ours(entry))
-        .or_else(|| entries.iter().find(|entry| is_theirs(entry)))?;
-    let version = text(first, "apiVersion");
-    let moves = |entry: &Value| is_theirs(entry) && text(entry, "apiVersion") == version;
-    if !entries.iter().any(moves) {
+    if entries.iter().any(is_ours) {
         return None;
     }
-    let mut fields = Value::Object(Map::new());
-    for entry in entries.iter().filter(|entry| is_ours(entry) || moves(entry)) {
+    let is_theirs = |entry: &Value| {
+        let manager = text(entry, "manager");
+        // What came by a subresource is somebody else's: `kubectl scale`, a status.
+        text(entry, "subresource").is_empty()
+            && DECLARERS.contains(&manager.as_str())
+            && !spared.iter().any(|spared| **spared == manager)
+    };
+    let first = entries.iter().find(|entry| is_theirs(entry))?;
+    let version = text(first, "apiVersion");
+    let moves = |entry: &&Value| is_theirs(entry) && text(entry, "apiVersion") == version;
+    let mut fields = json!({});
+    for entry in entries.iter().filter(moves) {
         unite(&mut fields, entry.get("fieldsV1").unwrap_or(&Value::Null));
     }
     let ours = json!({"manager": SERVICE, "operation": "Apply", "apiVersion": version, "fieldsType": "FieldsV1",
         "fieldsV1": fields, "time": first.get("time")});
-    let rest = entries.iter().filter(|entry| !is_ours(entry) && !moves(entry)).cloned();
+    let rest = entries.iter().filter(|entry| !moves(entry)).cloned();
     Some(rest.chain([ours]).collect())
 }
 
@@ -168,24 +170,29 @@ mod tests {
     fn what_tools_declared_becomes_ours_and_what_people_and_controllers_did_does_not() {
         let data = |key: &str| json!({"f:data": {".": {}, (format!("f:{key}")): {}}});
         let hand = entry("kubectl-edit", "Update", data("hand"));
-        let mut status = entry("helm", "Update", json!({"f:status": {}}));
+        let mut status = entry("argocd-controller", "Update", json!({"f:status": {}}));
         status["subresource"] = json!("status");
         let mut old = entry("argocd-controller", "Update", data("old"));
         old["apiVersion"] = json!("v1beta1");
         let managed = json!([
             entry("kubectl-client-side-apply", "Update", data("a")),
-            hand,
+            hand.clone(),
             entry("argocd-controller", "Apply", data("b")),
-            status,
-            old,
-            entry(SERVICE, "Apply", data("c")),
+            status.clone(),
+            old.clone(),
+            entry("helm", "Update", data("spared")),
         ]);
-        let taken = taken_over(&managed).unwrap();
-        assert_eq!(taken.as_array().unwrap()[..3], [hand, status, old]);
-        assert_eq!(taken[3]["fieldsV1"], json!({"f:data": {".": {}, "f:a": {}, "f:b": {}, "f:c": {}}}));
-        assert_eq!((&taken[3]["manager"], &taken[3]["operation"]), (&json!(SERVICE), &json!("Apply")));
-        assert_eq!(taken_over(&taken), None, "once");
-        assert_eq!(taken_over(&Value::Null), None);
-        assert_eq!(taken_over(&json!([entry(SERVICE, "Apply", data("c"))])), None);
+        let spared = "helm".to_owned();
+        let taken = taken_over(&managed, &[&spared]).unwrap();
+        assert_eq!(
+            taken.as_array().unwrap()[..4],
+            [hand, status, old, entry("helm", "Update", data("spared"))]
+        );
+        assert_eq!(taken[4]["fieldsV1"], json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}}));
+        assert_eq!((&taken[4]["manager"], &taken[4]["operation"]), (&json!(SERVICE), &json!("Apply")));
+        assert_eq!(taken_over(&taken, &[]), None, "once");
+        let later = json!([entry(SERVICE, "Apply", data("c")), entry("kubectl", "Apply", data("d"))]);
+        assert_eq!(taken_over(&later, &[]), None, "what comes later is not ours");
+        assert_eq!(taken_over(&Value::Null, &[]), None);
     }
 }

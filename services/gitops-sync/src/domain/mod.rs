@@ -27,6 +27,7 @@ pub mod place;
 pub mod project;
 pub mod request;
 pub mod revision;
+pub mod selection;
 pub mod statement;
 pub mod status;
 pub mod tool;

@@ -11,8 +11,8 @@ use serde_json::{Map, json};
 
 use super::picture::{Picture, SyncWord};
 use super::request::{Request, RetryRule};
-use super::revision;
 use super::window::{Closed, Windows};
+use super::{revision, selection};
 
 /// The word for an operation under way.
 pub const RUNNING: &str = "Running";
@@ -147,13 +147,19 @@ fn unsupported(situation: Situation<'_>, asked: &Operation) -> Option<String> {
     let Some(sync) = &asked.sync else {
         return Some("operation.sync is missing; write what to sync, or `sync: {}` for all".into());
     };
-    let refused = [
-        ("operation.sync.dryRun", sync.dry_run),
-        ("operation.sync.resources", !sync.resources.is_empty()),
-        ("operation.sync.source", sync.source.is_some()),
-    ];
-    if let Some((field, _)) = refused.iter().find(|(_, present)| *present) {
-        return Some(format!("{field} is not supported; remove it"));
+    if sync.source.is_some() {
+        return Some("operation.sync.source is not supported; remove it".into());
+    }
+    if let Some(place) = selection::names_nothing(&sync.resources, situation.picture) {
+        return Some(format!(
+            "operation.sync.resources[{place}] names no object of the Application; see status.resources"
+        ));
+    }
+    if let Some(option) = sync.sync_options.iter().find(|option| !situation.request.options.contains(*option))
+    {
+        return Some(format!(
+            "operation.sync.syncOptions has `{option}`, which the Application has not; write it in spec.syncPolicy.syncOptions"
+        ));
     }
     let known = ["autoHealAttemptsCount", "syncStrategy"];
     if let Some(key) = sync.rest.keys().find(|key| !known.contains(&key.as_str())) {
@@ -199,6 +205,14 @@ fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
                 .into(),
         );
     }
+    // One that only tried, or was about some objects, is no attempt at the whole: what was before it counts.
+    if let Some(partial) = last.filter(|state| selection::is_partial(&state.operation)) {
+        return match (was_synced(situation), policy.self_heal) {
+            (true, true) => heal(situation, partial),
+            (true, false) => Step::Idle,
+            (false, _) => Step::Run(begin(situation, automated_operation(situation, 0))),
+        };
+    }
     match last.filter(|state| same_attempt(state, request, &picture.revision)) {
         None => Step::Run(begin(situation, automated_operation(situation, 0))),
         Some(state) if state.phase == SUCCEEDED && policy.self_heal => heal(situation, state),
@@ -228,6 +242,17 @@ fn heal(situation: Situation<'_>, last: &OperationState) -> Step {
         }
     }
     Step::Run(begin(situation, automated_operation(situation, count.saturating_add(1))))
+}
+
+/// Whether the last entry of the history is of what is wanted now.
+fn was_synced(situation: Situation<'_>) -> bool {
+    let (request, picture) = (situation.request, situation.picture);
+    let (revision, revisions) = revision::apart(&picture.revision, request.several);
+    let (source, sources) = request.sources();
+    let wanted = (Some(revision).filter(|_| !request.several), revisions, source, sources);
+    situation.status.history.last().is_some_and(|last| {
+        (last.revision.clone(), last.revisions.clone(), last.source.clone(), last.sources.clone()) == wanted
+    })
 }
 
 fn same_attempt(state: &OperationState, request: &Request, revision: &str) -> bool {
@@ -287,15 +312,15 @@ pub fn pinned(status: &ApplicationStatus, asked: Option<&Operation>) -> Option<S
     asked_revision(operation.sync.as_ref()?)
 }
 
-/// Whether hooks run: not where the operation only undoes what was changed beside git, nor with the strategy
-/// `apply`.
+/// Whether hooks run: not where the operation only undoes what was changed beside git, is about some objects alone or
+/// only tries, nor with the strategy `apply`.
 pub fn runs_hooks(state: &OperationState) -> bool {
     let Some(sync) = state.operation.sync.as_ref() else { return true };
     let applies = sync
         .rest
         .get("syncStrategy")
         .is_some_and(|strategy| strategy.get("apply").is_some_and(|it| !it.is_null()));
-    !applies && !sync.rest.contains_key(HEAL_COUNT)
+    !applies && !sync.rest.contains_key(HEAL_COUNT) && !selection::is_partial(&state.operation)
 }
 
 fn is_automated(state: &OperationState) -> bool {

@@ -48,6 +48,8 @@ pub struct Request {
     pub ignored: Vec<IgnoreRule>,
     /// Whether a sync leaves them as they are, too (`RespectIgnoreDifferences`).
     pub respects_ignored: bool,
+    /// The options as they are written, `Name=value` each.
+    pub options: Vec<String>,
     /// Whether what other tools declared of an object becomes ours (`ClientSideApplyMigration`).
     pub takes_over: bool,
     /// How failed syncs are retried.
@@ -280,6 +282,7 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
         ignored,
         respects_ignored: has(RESPECT),
         takes_over: !has(LEFT_AS_IS),
+        options: policy.sync_options.clone(),
         retry,
         history: usize::try_from(history).unwrap_or_default(),
     })

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::operation::{ERROR, FAILED};
 use super::picture::SyncWord;
 use super::revision;
+use super::selection::is_rehearsal;
 
 /// One fact to state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,8 @@ pub fn advance(
     let mut statements = Vec::new();
     let sync = status.sync.clone().unwrap_or_default();
     let revision = revision::compared(&sync);
-    let operation = status.operation_state.as_ref();
+    // One that only tries changes nothing that others should know.
+    let operation = status.operation_state.as_ref().filter(|state| !is_rehearsal(&state.operation));
     let failure = failure(status, operation);
     let synced = sync.status == SyncWord::Synced.as_str() && !running(operation);
     if synced && (record.sync.as_deref() != Some("Synced") || record.revision != revision) {
@@ -91,7 +93,7 @@ fn digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mlp_crds::argocd::{ApplicationCondition, HealthStatus, SyncStatus};
+    use mlp_crds::argocd::{ApplicationCondition, HealthStatus, SyncOperation, SyncStatus};
 
     use super::*;
 
@@ -155,5 +157,18 @@ mod tests {
         assert_eq!(names(&advance(&mut record, &broken, 1)), ["failed"]);
         broken.conditions.clear();
         assert!(advance(&mut record, &broken, 1).is_empty());
+    }
+
+    #[test]
+    fn one_that_only_tries_states_nothing() {
+        let mut record = ApplicationRecordStatus::default();
+        let before = status("Synced", "r1", "Healthy", "Succeeded");
+        advance(&mut record, &before, 1);
+        for phase in ["Running", "Failed", "Succeeded"] {
+            let mut tries = status("Synced", "r1", "Healthy", phase);
+            let sync = SyncOperation { dry_run: true, ..SyncOperation::default() };
+            tries.operation_state.as_mut().unwrap().operation.sync = Some(sync);
+            assert_eq!(advance(&mut record, &tries, 1), [], "{phase}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::identity::ObjectId;
 use super::operation::{SUCCEEDED, seconds};
 use super::picture::{Extra, Item, Picture, Presence, SyncWord};
 use super::revision;
+use super::selection::is_partial;
 use super::tool::Tool;
 use mlp_health::{Health, Level};
 
@@ -57,6 +58,8 @@ pub struct Outcome {
     pub tools: Vec<Tool>,
     /// Images of the wanted objects.
     pub images: Vec<String>,
+    /// Whether the operation only tried, of whatever revision: what is live is as it was.
+    pub rehearses: bool,
     /// How many pods of the application run on nodes that execute nothing, of how many.
     pub simulated: Option<(usize, usize)>,
 }
@@ -73,7 +76,9 @@ pub fn build(
     let mut next = previous.clone();
     next.conditions = conditions(&previous.conditions, &outcome.faults, now);
     next.operation_state.clone_from(&outcome.operation);
-    if let Some(picture) = &outcome.picture {
+    if outcome.rehearses {
+        // Its results say what would come of it.
+    } else if let Some(picture) = &outcome.picture {
         next.sync = Some(sync_status(spec, picture));
         next.resources = resources(picture);
         next.health = Some(health(previous.health.as_ref(), picture, outcome.simulated, now));
@@ -117,7 +122,8 @@ fn resources(picture: &Picture) -> Vec<ResourceStatus> {
     let wanted = picture.items.iter().map(|item| wanted_resource(item, picture.gaps.is_empty()));
     let hooks = picture.hooks.iter();
     let hooks = hooks.map(|one| (&one.id, one.live.health.as_ref()));
-    let is_live = |id: &ObjectId| picture.hooks.iter().any(|one| one.id.same_object(id));
+    let is_live =
+        |id: &ObjectId| picture.hooks.iter().any(|one| one.id.same_object(id) || begins(id, &one.id));
     let coming = picture.coming.iter().filter(|id| !is_live(id)).map(|id| (id, None));
     let hooks = hooks.chain(coming);
     let hooks = hooks.map(|(id, health)| ResourceStatus { hook: true, ..resource(id, health) });
@@ -127,6 +133,12 @@ fn resources(picture: &Picture) -> Vec<ResourceStatus> {
         (&a.group, &a.kind, &a.namespace, &a.name).cmp(&(&b.group, &b.kind, &b.namespace, &b.name))
     });
     all
+}
+
+/// Whether the name of one is the beginning of the other's, as `generateName` has it.
+fn begins(beginning: &ObjectId, one: &ObjectId) -> bool {
+    let same = ObjectId { name: beginning.name.clone(), ..one.clone() };
+    beginning.name.ends_with('-') && same.same_object(beginning) && one.name.starts_with(&beginning.name)
 }
 
 fn resource(id: &ObjectId, health: Option<&Health>) -> ResourceStatus {
@@ -231,7 +243,8 @@ fn conditions(
 
 /// A successful operation enters the history once, known by its start.
 fn record_history(next: &mut ApplicationStatus, limit: usize) {
-    let Some(state) = next.operation_state.as_ref().filter(|state| state.phase == SUCCEEDED) else { return };
+    let succeeded = |state: &&OperationState| state.phase == SUCCEEDED && !is_partial(&state.operation);
+    let Some(state) = next.operation_state.as_ref().filter(succeeded) else { return };
     if next.history.last().is_some_and(|last| last.deploy_started_at == state.started_at) {
         return;
     }

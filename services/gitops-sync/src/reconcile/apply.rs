@@ -4,27 +4,26 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use mlp_crds::argocd::{OperationState, ResourceResult};
 use mlp_health::Level;
 use mlp_model::{Class, Classified as _};
 
 use super::ApplicationReconciler;
 use super::hooks::policy;
-use super::observe::{as_value, verdict_key};
+use super::observe::verdict_key;
 use super::render::Rendered;
 use crate::domain::compare::comparable;
 use crate::domain::consent::{self, Consent};
 use crate::domain::hook::{Phase, word};
-use crate::domain::identity::{ObjectId, Owner, owner};
+use crate::domain::identity::ObjectId;
 use crate::domain::operation::{self, fail, may_prune, succeed};
 use crate::domain::picture::{Extra, Gate, Item, Picture, Presence, gate};
-use crate::domain::request::{Propagation, Request};
+use crate::domain::request::Request;
+use crate::domain::selection;
 use crate::error::Error;
 
 /// The word for an object that could not be applied or deleted.
-const FAILED_RESULT: &str = "SyncFailed";
+pub(super) const FAILED_RESULT: &str = "SyncFailed";
 /// Most failures named in one message.
 const NAMED: usize = 5;
 
@@ -72,6 +71,11 @@ impl ApplicationReconciler {
             state.message = Some(obstacle);
             return Ok(false);
         }
+        if selection::is_rehearsal(&state.operation) {
+            let failures = self.rehearse(work, picture, state).await?;
+            end(failures, work, state);
+            return Ok(false);
+        }
         let with_hooks = !work.rendered.hooks.is_empty() && operation::runs_hooks(state);
         if with_hooks && let Some(message) = self.before_hooks(work, picture, state).await? {
             state.message = Some(message);
@@ -100,11 +104,7 @@ impl ApplicationReconciler {
         if with_hooks && !self.end_hooks(work, succeeded, picture, state).await? {
             return Ok(hold(Reached::ToBeWritten, state));
         }
-        if succeeded {
-            succeed(state, Timestamp::now());
-        } else {
-            fail(state, work.request.retry, summary(&failures), Timestamp::now());
-        }
+        end(failures, work, state);
         Ok(false)
     }
 
@@ -120,31 +120,6 @@ impl ApplicationReconciler {
             return Ok(Some(format!("waiting: what is live is not known: {gap}")));
         }
         self.end_earlier(work, picture, state).await
-    }
-
-    /// Whether the API server takes what is to be applied: asked once, before a hook does what cannot be undone.
-    async fn refused(
-        &self,
-        work: &Work<'_>,
-        picture: &Picture,
-        state: &mut OperationState,
-    ) -> Result<Vec<String>, Error> {
-        let mut refused = Vec::new();
-        for (wanted, item) in work.rendered.desired.iter().zip(&picture.items) {
-            // What is made anew where it is refused is refused now, and not then.
-            let decided = item.presence == Presence::Synced || wanted.options.force;
-            let (Some(kind), false) = (&wanted.kind, decided) else { continue };
-            match self.patch(wanted, kind, true).await {
-                Err(error) if error.class() == Class::Terminal => {
-                    let message = format!("{}: {error}", wanted.id);
-                    record(state, result(&wanted.id, FAILED_RESULT, &message));
-                    refused.push(message);
-                }
-                Err(error) if error.class() == Class::Transient => return Err(error),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(refused)
     }
 
     /// What a sync does where nothing fails: hooks before, wave after wave, what left git, hooks after.
@@ -167,7 +142,19 @@ impl ApplicationReconciler {
                 other => return Ok(other),
             }
         }
-        let mut waves: BTreeMap<i64, Vec<usize>> = picture.stages.iter().cloned().collect();
+        // Where only a person is waited for, nothing is done again.
+        let is_asked = state.message.as_deref().is_some_and(|said| said.starts_with(consent::ASKED));
+        if let Some(question) = question(work, picture, state).filter(|_| is_asked) {
+            return Ok(Reached::Waits(question));
+        }
+        let named = selection::named(state).to_vec();
+        let is_named = |item: &Item| selection::takes(&named, &item.id);
+        let named_of = |members: &[usize]| -> Vec<usize> {
+            let members = members.iter().copied();
+            members.filter(|index| picture.items.get(*index).is_some_and(is_named)).collect()
+        };
+        let waves = picture.stages.iter().map(|(wave, members)| (*wave, named_of(members)));
+        let mut waves: BTreeMap<i64, Vec<usize>> = waves.filter(|(_, members)| !members.is_empty()).collect();
         if with_hooks {
             for hook in work.rendered.hooks.iter().filter(|one| policy(one).runs_in(Phase::Sync)) {
                 waves.entry(hook.options.wave).or_default();
@@ -213,11 +200,8 @@ impl ApplicationReconciler {
         if !failures.is_empty() {
             return Ok(Reached::Failed(failures));
         }
-        if may_prune(state, work.request, picture)
-            && let Some(extra) = picture.extras.iter().find(|extra| asks(extra, work.approved))
-        {
-            let since = state.started_at.clone().unwrap_or_default();
-            return Ok(Reached::Waits(consent::request(&extra.id.to_string(), &since)));
+        if let Some(question) = question(work, picture, state) {
+            return Ok(Reached::Waits(question));
         }
         if !with_hooks {
             return Ok(Reached::Done);
@@ -240,10 +224,7 @@ impl ApplicationReconciler {
             return Ok(None);
         };
         let went = match (&item.presence, &wanted.kind) {
-            (Presence::Foreign(other), _) => Went::Failed(format!(
-                "{} belongs to application {other}; remove it from one of the two",
-                wanted.id
-            )),
+            (Presence::Foreign(other), _) => Went::Failed(is_anothers(&wanted.id, other)),
             (Presence::Synced, _) | (_, None) => return Ok(None),
             (presence, Some(kind)) => match self
                 .write(work, wanted, kind, *presence == Presence::Missing)
@@ -283,13 +264,14 @@ impl ApplicationReconciler {
         state: &mut OperationState,
     ) -> Result<Vec<String>, Error> {
         let allowed = may_prune(state, work.request, picture);
+        let named = selection::named(state).to_vec();
         let mut failures = Vec::new();
         // What is needed by others was applied first, so it goes last.
         picture.extras.sort_by(|a, b| b.id.cmp(&a.id));
         let revision_extras = std::mem::take(&mut picture.extras);
         for mut extra in revision_extras {
-            if allowed && asks(&extra, work.approved) {
-                // The sync waits for it.
+            if !selection::takes(&named, &extra.id) || (allowed && asks(&extra, work.approved)) {
+                // It is not asked for, or the sync waits for a person to agree.
             } else if !allowed || !extra.options.prune.holds(work.approved) {
                 record(state, result(&extra.id, "PruneSkipped", "ignored (requires pruning)"));
             } else if !extra.deleting {
@@ -310,37 +292,6 @@ impl ApplicationReconciler {
         }
         Ok(failures)
     }
-
-    /// Deletes one object, and only the very one that was seen with our tracking id.
-    pub(super) async fn delete(&self, extra: &Extra, propagation: Propagation) -> Result<(), Error> {
-        let Some(kind) = self.kinds.find(&extra.id).await? else { return Ok(()) };
-        let api = self.api(&kind, &extra.id.namespace);
-        let action = || format!("delete {}", extra.id);
-        let Some(live) = api.get_opt(&extra.id.name).await.map_err(|source| Error::call(action(), source))?
-        else {
-            return Ok(());
-        };
-        let (uid, version) = (live.uid(), live.resource_version());
-        let tracked = as_value(&kind, live).map(|(_, value)| owner(&value));
-        if !matches!(tracked, Some(Owner::Instance(_))) {
-            return Ok(());
-        }
-        let propagation = match propagation {
-            Propagation::Foreground => PropagationPolicy::Foreground,
-            Propagation::Background => PropagationPolicy::Background,
-            Propagation::Orphan => PropagationPolicy::Orphan,
-        };
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid, resource_version: version }),
-            propagation_policy: Some(propagation),
-            ..DeleteParams::default()
-        };
-        match api.delete(&extra.id.name, &params).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(source) => Err(Error::call(action(), source)),
-        }
-    }
 }
 
 /// Notes what a sync stands at; whether the next look is to follow at once.
@@ -355,6 +306,27 @@ fn hold(reached: Reached, state: &mut OperationState) -> bool {
             true
         }
     }
+}
+
+/// Ends an attempt.
+fn end(failures: Vec<String>, work: &Work<'_>, state: &mut OperationState) {
+    match failures.as_slice() {
+        [] => succeed(state, Timestamp::now()),
+        failures => fail(state, work.request.retry, summary(failures), Timestamp::now()),
+    }
+}
+
+pub(super) fn is_anothers(id: &ObjectId, other: &str) -> String {
+    format!("{id} belongs to application {other}; remove it from one of the two")
+}
+
+/// What a person has yet to agree to.
+fn question(work: &Work<'_>, picture: &Picture, state: &OperationState) -> Option<String> {
+    let named = selection::named(state);
+    let asking = picture.extras.iter().filter(|extra| asks(extra, work.approved));
+    let asking = asking.filter(|extra| selection::takes(named, &extra.id)).map(|extra| extra.id.to_string());
+    let asking: Vec<_> = asking.filter(|_| may_prune(state, work.request, picture)).collect();
+    consent::request(&asking, state.started_at.as_deref().unwrap_or_default())
 }
 
 /// Whether a person has yet to agree that it goes.

@@ -1,7 +1,7 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
 //! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
-//! calls, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
+//! calls, [`rehearse`] only asks what would come of them, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
 //! objects change. An Application that is as git says costs reads only.
 
 mod apply;
@@ -10,6 +10,7 @@ mod healths;
 mod hooks;
 mod kinds;
 mod observe;
+mod rehearse;
 mod remove;
 mod render;
 mod report;
@@ -34,6 +35,7 @@ use crate::domain::consent;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
+use crate::domain::selection::is_rehearsal;
 use crate::domain::status::{EXCLUDED, Fault, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
 use crate::error::Error;
 use crate::render::Renderers;
@@ -49,6 +51,9 @@ pub use watch::{Watcher, Watches, pair as watcher_pair};
 
 /// When an operation under way is looked at again; watches are usually quicker.
 const UNDER_WAY: Duration = Duration::from_secs(2);
+
+/// When one that waits for a person is looked at again.
+const ASKING: Duration = Duration::from_secs(60);
 
 /// When it is looked at again after something was written down that the next step needs.
 const AT_ONCE: Duration = Duration::from_millis(50);
@@ -194,7 +199,10 @@ impl ApplicationReconciler {
             Step::Run(mut state) => {
                 outcome.operation = Some(state.clone());
                 // The intent is recorded before the first effect: what is applied is found again.
-                picture.coming = rendered.hooks.iter().map(|hook| hook.id.clone()).collect();
+                if operation::runs_hooks(&state) {
+                    picture.coming = rendered.hooks.iter().map(|hook| hook.id.clone()).collect();
+                }
+                outcome.rehearses = is_rehearsal(&state.operation);
                 outcome.picture = Some(picture.clone());
                 *application = self.report_begin(Arc::clone(application), &outcome, request.history).await?;
                 tracing::info!(revision = picture.revision, "syncing");
@@ -254,7 +262,10 @@ fn until(due: Timestamp, now: Timestamp) -> Duration {
 
 /// When an operation is looked at again after this look.
 fn pause(state: &OperationState, request: &Request) -> Duration {
+    let asks = state.message.as_deref().is_some_and(|said| said.starts_with(consent::ASKED));
     match (state.phase.as_str(), &state.finished_at) {
+        // The annotation wakes it.
+        (operation::RUNNING, None) if asks => ASKING,
         (operation::RUNNING, None) => UNDER_WAY,
         (operation::RUNNING, Some(_)) => request.retry.first.min(request.retry.longest),
         // Deletions under way, and a revision asked for by hand, are compared anew.

@@ -54,16 +54,22 @@ impl ApplicationReconciler {
                 going.push((consent, Extra { id, options, deleting, health: None }));
             }
         }
-        if let Some(message) = unconfirmed(&application, &going) {
+        // What was not listed may be what asks.
+        let gap = gaps.first().map(|gap| format!("waiting: what is live is not known: {gap}"));
+        if let Some(message) = gap.or_else(|| unconfirmed(&application, &going)) {
             self.say_what_is_waited_for(application, message).await?;
             return Ok(Next::After(AGAIN));
         }
-        let left = going.len();
         for (_, extra) in going.iter().filter(|(_, extra)| !extra.deleting) {
             self.delete(extra, *propagation).await?;
         }
-        if left > 0 || !gaps.is_empty() {
-            tracing::info!(left, gaps = gaps.len(), "objects of a deleted application are still there");
+        if !going.is_empty() {
+            tracing::info!(left = going.len(), "objects of a deleted application are still there");
+            let said = application.status.iter().flat_map(|status| &status.conditions);
+            if said.clone().any(|one| one.type_ == DELETION) {
+                let message = "waiting for what is being deleted to be gone".to_owned();
+                self.say_what_is_waited_for(application, message).await?;
+            }
             return Ok(Next::After(AGAIN));
         }
         finalizer::remove(&self.namespaced(&application), SERVICE, &application, name).await?;
@@ -140,6 +146,7 @@ fn unconfirmed(application: &Application, going: &[(Consent, Extra)]) -> Option<
     let since = application.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     let said = application.annotations().get(consent::APPROVED).map(String::as_str);
     let approved = consent::approves(said, since);
-    let (_, asked) = going.iter().find(|(consent, extra)| !consent.holds(approved) && !extra.deleting)?;
-    Some(consent::request(&asked.id.to_string(), &since.map(operation::seconds).unwrap_or_default()))
+    let asking = going.iter().filter(|(consent, extra)| !consent.holds(approved) && !extra.deleting);
+    let asking: Vec<_> = asking.map(|(_, extra)| extra.id.to_string()).collect();
+    consent::request(&asking, &since.map(operation::seconds).unwrap_or_default())
 }

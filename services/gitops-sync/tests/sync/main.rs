@@ -10,6 +10,7 @@
 
 mod basics;
 mod hooks;
+mod operations;
 mod options;
 mod sources;
 mod tools;

@@ -186,6 +186,27 @@ async fn what_other_tools_declared_becomes_ours_and_goes_where_git_does_not_say_
 }
 
 #[tokio::test]
+async fn what_a_named_manager_declared_stays_its_own() {
+    let world = World::new().await;
+    world.change("kubectl", json!({"theirs": "stays"})).await;
+    world.commit(&[("a.yaml", &map("git", "one"))]);
+    let running = world.start().await;
+    world.declare(json!({})).await;
+    let rule = json!([{"kind": "ConfigMap", "managedFieldsManagers": ["kubectl"]}]);
+    world.ignores(&running, rule, json!([])).await;
+    for greeting in ["git", "again"] {
+        world.commit(&[("a.yaml", &map(greeting, "one"))]);
+        let on = json!({"spec": {"syncPolicy": {"automated": {}}}});
+        world.applications().patch(NAME, &PatchParams::default(), &Patch::Merge(&on)).await.unwrap();
+        world.greeting(Some(greeting)).await;
+        world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+        let data = world.maps().get("settings").await.unwrap().data.unwrap();
+        assert_eq!(data.get("theirs").map(String::as_str), Some("stays"));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_deletion_that_asks_for_it_waits_for_a_person() {
     let world = World::new().await;
     let confirm = "argocd.argoproj.io/sync-options: 'Prune=confirm,Delete=confirm'";

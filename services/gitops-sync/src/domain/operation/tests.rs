@@ -1,4 +1,4 @@
-use mlp_crds::argocd::ApplicationSpec;
+use mlp_crds::argocd::{ApplicationSpec, HistoryEntry};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -45,17 +45,30 @@ struct Case {
     picture: Picture,
     last: Option<OperationState>,
     asked: Option<Operation>,
+    history: Vec<HistoryEntry>,
     windows: Windows,
     now: i64,
 }
 
 impl Case {
     fn new(request: Request, picture: Picture) -> Self {
-        Self { request, picture, last: None, asked: None, windows: Windows::default(), now: 1_000 }
+        Self {
+            request,
+            picture,
+            last: None,
+            asked: None,
+            history: Vec::new(),
+            windows: Windows::default(),
+            now: 1_000,
+        }
     }
 
     fn next(&self) -> Step {
-        let status = ApplicationStatus { operation_state: self.last.clone(), ..ApplicationStatus::default() };
+        let status = ApplicationStatus {
+            operation_state: self.last.clone(),
+            history: self.history.clone(),
+            ..ApplicationStatus::default()
+        };
         let (request, picture, windows) = (&self.request, &self.picture, &self.windows);
         next(Situation {
             request,
@@ -194,8 +207,9 @@ fn a_sync_by_hand_runs_without_automation_and_is_not_retried() {
 fn what_a_sync_by_hand_cannot_do_is_refused_by_name() {
     let mut case = Case::new(full(), picture(Presence::Missing));
     for (sync, field) in [
-        (json!({"dryRun": true}), "operation.sync.dryRun"),
-        (json!({"resources": [{"kind": "Pod", "name": "a"}]}), "operation.sync.resources"),
+        (json!({"resources": [{"kind": "Pod", "name": "a"}]}), "operation.sync.resources[0]"),
+        (json!({"syncOptions": ["Prune=confirm"]}), "operation.sync.syncOptions"),
+        (json!({"source": {"repoURL": "https://git.example/x"}}), "operation.sync.source"),
         (json!({"manifests": ["x"]}), "operation.sync.manifests"),
         (json!({"revision": "v1"}), "operation.sync.revision"),
     ] {
@@ -203,6 +217,32 @@ fn what_a_sync_by_hand_cannot_do_is_refused_by_name() {
         let Step::Refuse(state) = case.next() else { panic!("expected a refusal of {field}") };
         assert!(state.message.unwrap().starts_with(field), "{field}");
         assert_eq!(state.phase, ERROR);
+    }
+}
+
+#[test]
+fn one_that_only_tries_or_is_about_some_objects_is_no_attempt_at_the_whole() {
+    for sync in [json!({"dryRun": true}), json!({"resources": [{"kind": "ConfigMap", "name": "a"}]})] {
+        let mut case = Case::new(wanted(json!({"automated": {}})), picture(Presence::Missing));
+        case.asked = Some(asked(sync));
+        let mut state = case.run();
+        assert!(!runs_hooks(&state));
+        state.phase = SUCCEEDED.into();
+        (case.asked, case.last) = (None, Some(state.clone()));
+        assert!(matches!(case.next(), Step::Run(_)), "what was never synced is");
+
+        // What was synced before is changed by somebody: that stays, or is healed, without hooks.
+        let result = state.sync_result.clone().unwrap();
+        let entry = HistoryEntry {
+            revision: Some(result.revision),
+            source: result.source,
+            ..HistoryEntry::default()
+        };
+        case.history = vec![entry];
+        assert_eq!(case.next(), Step::Idle);
+        case.request = full();
+        case.now = 5_000;
+        assert!(!runs_hooks(&case.run()));
     }
 }
 

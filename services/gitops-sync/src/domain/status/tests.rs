@@ -146,3 +146,15 @@ fn hooks_to_come_are_told_before_they_are_made_and_once() {
     let hooks: Vec<_> = status.resources.iter().filter(|one| one.hook).map(|one| one.name.as_str()).collect();
     assert_eq!(hooks, ["coming", "made"]);
 }
+
+#[test]
+fn one_that_only_tries_another_revision_leaves_what_is_known_of_this_one() {
+    let known = build(&spec(), &ApplicationStatus::default(), &outcome("Succeeded"), 10, at(5));
+    let mut tried = outcome("Failed");
+    tried.rehearses = true;
+    let picture = tried.picture.as_mut().unwrap();
+    (picture.revision, picture.items) = ("b".repeat(40), Vec::new());
+    let next = build(&spec(), &known, &tried, 10, at(6));
+    assert_eq!((&next.sync, &next.resources, &next.health), (&known.sync, &known.resources, &known.health));
+    assert_eq!(next.operation_state.unwrap().phase, "Failed");
+}

@@ -109,6 +109,9 @@ pub struct OperationResource {
     pub namespace: String,
     /// Name.
     pub name: String,
+    /// Whether the object is left out, and not synced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude: bool,
 }
 
 fn api_version() -> String {
