@@ -1,9 +1,11 @@
 //! Whether an object may be deleted: yes, no, or once a person has said so.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 /// Annotation of an Application by which a person agrees to deletions that ask for it; its value is when.
-pub const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
+const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 
 /// What `Prune` and `Delete` say of an object; of two the stricter one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,14 +36,19 @@ impl Consent {
     }
 }
 
-/// Whether the annotation's value agrees to what was begun at `since`: what is older was said of something else.
-pub fn approves(annotation: Option<&str>, since: Option<Timestamp>) -> bool {
+/// Whether somebody agreed, in the annotations of the Application, to what was begun at `since`: what is older was said
+/// of something else.
+pub fn is_approved(annotations: &BTreeMap<String, String>, since: Option<Timestamp>) -> bool {
+    approves(annotations.get(APPROVED).map(String::as_str), since)
+}
+
+fn approves(annotation: Option<&str>, since: Option<Timestamp>) -> bool {
     let said = annotation.and_then(|text| text.parse::<Timestamp>().ok());
     said.zip(since).is_some_and(|(said, since)| said >= since)
 }
 
 /// How a request begins.
-pub const ASKED: &str = "waiting: the deletion of ";
+const ASKED: &str = "waiting: the deletion of ";
 /// Most objects named in one request.
 const NAMED: usize = 20;
 
@@ -56,6 +63,11 @@ pub fn request(objects: &[String], since: &str) -> Option<String> {
     Some(format!(
         "{ASKED}{named}{more} is to be confirmed; annotate the Application with {APPROVED}={since} or a later time"
     ))
+}
+
+/// Whether the message of an operation is a request.
+pub fn is_asked(message: Option<&str>) -> bool {
+    message.is_some_and(|said| said.starts_with(ASKED))
 }
 
 #[cfg(test)]

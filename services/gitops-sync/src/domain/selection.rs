@@ -1,4 +1,4 @@
-//! What an operation is about: all objects, or those that it names; and whether it only tries.
+//! What an operation is about: all objects, or those that it names.
 
 use mlp_crds::argocd::{Operation, OperationResource, OperationState};
 
@@ -10,15 +10,10 @@ pub fn named(state: &OperationState) -> &[OperationResource] {
     state.operation.sync.as_ref().map(|sync| sync.resources.as_slice()).unwrap_or_default()
 }
 
-/// Whether the operation writes nothing.
-pub fn is_rehearsal(operation: &Operation) -> bool {
-    operation.sync.as_ref().is_some_and(|sync| sync.dry_run)
-}
-
 /// Whether the operation leaves something as it is on purpose: it is no attempt at the whole, and no entry of the
 /// history.
 pub fn is_partial(operation: &Operation) -> bool {
-    is_rehearsal(operation) || operation.sync.as_ref().is_some_and(|sync| !sync.resources.is_empty())
+    operation.is_dry_run() || operation.sync.as_ref().is_some_and(|sync| !sync.resources.is_empty())
 }
 
 /// Whether an object is among those that are named, and not excluded.

@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use super::operation::{ERROR, FAILED};
 use super::picture::SyncWord;
 use super::revision;
-use super::selection::is_rehearsal;
 
 /// One fact to state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +43,7 @@ pub fn advance(
     let sync = status.sync.clone().unwrap_or_default();
     let revision = revision::compared(&sync);
     // One that only tries changes nothing that others should know.
-    let operation = status.operation_state.as_ref().filter(|state| !is_rehearsal(&state.operation));
+    let operation = status.operation_state.as_ref().filter(|state| !state.operation.is_dry_run());
     let failure = failure(status, operation);
     let synced = sync.status == SyncWord::Synced.as_str() && !running(operation);
     if synced && (record.sync.as_deref() != Some("Synced") || record.revision != revision) {

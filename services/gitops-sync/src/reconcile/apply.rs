@@ -13,7 +13,7 @@ use super::hooks::policy;
 use super::observe::verdict_key;
 use super::render::Rendered;
 use crate::domain::compare::comparable;
-use crate::domain::consent::{self, Consent};
+use crate::domain::consent::{self, Consent, is_asked};
 use crate::domain::hook::{Phase, word};
 use crate::domain::identity::ObjectId;
 use crate::domain::operation::{self, fail, may_prune, succeed};
@@ -71,7 +71,7 @@ impl ApplicationReconciler {
             state.message = Some(obstacle);
             return Ok(false);
         }
-        if selection::is_rehearsal(&state.operation) {
+        if state.operation.is_dry_run() {
             let failures = self.rehearse(work, picture, state).await?;
             end(failures, work, state);
             return Ok(false);
@@ -143,12 +143,11 @@ impl ApplicationReconciler {
             }
         }
         // Where only a person is waited for, nothing is done again.
-        let is_asked = state.message.as_deref().is_some_and(|said| said.starts_with(consent::ASKED));
-        if let Some(question) = question(work, picture, state).filter(|_| is_asked) {
+        if let Some(question) = question(work, picture, state).filter(|_| is_asked(state.message.as_deref()))
+        {
             return Ok(Reached::Waits(question));
         }
-        let named = selection::named(state).to_vec();
-        let is_named = |item: &Item| selection::takes(&named, &item.id);
+        let is_named = |item: &Item| selection::takes(selection::named(state), &item.id);
         let named_of = |members: &[usize]| -> Vec<usize> {
             let members = members.iter().copied();
             members.filter(|index| picture.items.get(*index).is_some_and(is_named)).collect()

@@ -35,7 +35,6 @@ use crate::domain::consent;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
-use crate::domain::selection::is_rehearsal;
 use crate::domain::status::{EXCLUDED, Fault, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
 use crate::error::Error;
 use crate::render::Renderers;
@@ -202,15 +201,14 @@ impl ApplicationReconciler {
                 if operation::runs_hooks(&state) {
                     picture.coming = rendered.hooks.iter().map(|hook| hook.id.clone()).collect();
                 }
-                outcome.rehearses = is_rehearsal(&state.operation);
+                outcome.rehearses = state.operation.is_dry_run();
                 outcome.picture = Some(picture.clone());
                 *application = self.report_begin(Arc::clone(application), &outcome, request.history).await?;
                 tracing::info!(revision = picture.revision, "syncing");
                 let written = state.sync_result.clone().unwrap_or_default().resources;
                 let instance = self.instance(application);
-                let said = application.annotations().get(consent::APPROVED).map(String::as_str);
                 let since = state.started_at.as_deref().and_then(|text| text.parse().ok());
-                let approved = consent::approves(said, since);
+                let approved = consent::is_approved(application.annotations(), since);
                 let work = Work { request: &request, rendered: &rendered, instance, written, approved };
                 let at_once = self.carry_out(&work, &mut picture, &mut state).await?;
                 next = next.min(if at_once { AT_ONCE } else { pause(&state, &request) });
@@ -262,10 +260,9 @@ fn until(due: Timestamp, now: Timestamp) -> Duration {
 
 /// When an operation is looked at again after this look.
 fn pause(state: &OperationState, request: &Request) -> Duration {
-    let asks = state.message.as_deref().is_some_and(|said| said.starts_with(consent::ASKED));
     match (state.phase.as_str(), &state.finished_at) {
         // The annotation wakes it.
-        (operation::RUNNING, None) if asks => ASKING,
+        (operation::RUNNING, None) if consent::is_asked(state.message.as_deref()) => ASKING,
         (operation::RUNNING, None) => UNDER_WAY,
         (operation::RUNNING, Some(_)) => request.retry.first.min(request.retry.longest),
         // Deletions under way, and a revision asked for by hand, are compared anew.

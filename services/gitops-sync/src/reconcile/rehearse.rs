@@ -77,16 +77,12 @@ impl ApplicationReconciler {
         let mut refused = Vec::new();
         for (wanted, item) in work.rendered.desired.iter().zip(&picture.items) {
             // What is made anew where it is refused is refused now, and not then.
-            let decided = item.presence == Presence::Synced || wanted.options.force;
-            let (Some(kind), false) = (&wanted.kind, decided) else { continue };
-            match self.patch(wanted, kind, true).await {
-                Err(error) if error.class() == Class::Terminal => {
-                    let message = format!("{}: {error}", wanted.id);
-                    record(state, result(&wanted.id, FAILED_RESULT, &message));
-                    refused.push(message);
-                }
-                Err(error) if error.class() == Class::Transient => return Err(error),
-                Ok(_) | Err(_) => {}
+            if item.presence == Presence::Synced || wanted.options.force {
+                continue;
+            }
+            if let Err(message) = self.would(wanted).await? {
+                record(state, result(&wanted.id, FAILED_RESULT, &message));
+                refused.push(message);
             }
         }
         Ok(refused)

@@ -144,8 +144,7 @@ impl ApplicationReconciler {
 /// What a person has yet to agree to before anything is deleted.
 fn unconfirmed(application: &Application, going: &[(Consent, Extra)]) -> Option<String> {
     let since = application.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    let said = application.annotations().get(consent::APPROVED).map(String::as_str);
-    let approved = consent::approves(said, since);
+    let approved = consent::is_approved(application.annotations(), since);
     let asking = going.iter().filter(|(consent, extra)| !consent.holds(approved) && !extra.deleting);
     let asking: Vec<_> = asking.map(|(_, extra)| extra.id.to_string()).collect();
     consent::request(&asking, &since.map(operation::seconds).unwrap_or_default())

@@ -28,22 +28,9 @@ impl ApplicationReconciler {
         kind: &Kind,
         is_new: bool,
     ) -> Result<(Value, Value), Error> {
-        if is_new {
-            return Ok((self.patch(wanted, kind, false).await?, Value::Null));
-        }
-        self.overwrite(work, wanted, kind).await
-    }
-
-    /// Applies an object that is there already; gives it as it is then, with the field managers that it had before.
-    async fn overwrite(
-        &self,
-        work: &Work<'_>,
-        wanted: &Desired,
-        kind: &Kind,
-    ) -> Result<(Value, Value), Error> {
         let request = work.request;
         let api = self.api(kind, &wanted.id.namespace);
-        let found = api.get_opt(&wanted.id.name).await;
+        let found = if is_new { Ok(None) } else { api.get_opt(&wanted.id.name).await };
         let found = found.map_err(|source| Error::call(format!("read {}", wanted.id), source))?;
         let Some((_, live)) = found.and_then(|object| with_managers(kind, object)) else {
             return Ok((self.patch(wanted, kind, false).await?, Value::Null));

@@ -7,7 +7,6 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::{Resource, ResourceExt};
-use mlp_crds::argocd::OperationState;
 use mlp_crds::incident::ResourceRef;
 use mlp_crds::{Application, Cache, Database, HealthRecord, Incident, Team};
 use mlp_model::labels;
@@ -171,8 +170,7 @@ fn argo(application: &Application) -> Verdict {
     let status = application.status.clone().unwrap_or_default();
     let health = status.health.unwrap_or_default();
     // One that only tries has changed nothing.
-    let tries = |state: &OperationState| state.operation.sync.as_ref().is_some_and(|sync| sync.dry_run);
-    let operation = status.operation_state.filter(|state| !tries(state));
+    let operation = status.operation_state.filter(|state| !state.operation.is_dry_run());
     let phase = operation.as_ref().map(|operation| operation.phase.as_str());
     let message = match phase {
         Some("Failed" | "Error") => operation.as_ref().and_then(|operation| operation.message.as_deref()),

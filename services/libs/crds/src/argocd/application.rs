@@ -65,6 +65,13 @@ pub struct OperationInitiator {
     pub automated: bool,
 }
 
+impl Operation {
+    /// Whether it only tries, and writes nothing.
+    pub fn is_dry_run(&self) -> bool {
+        self.sync.as_ref().is_some_and(|sync| sync.dry_run)
+    }
+}
+
 /// What to sync.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
