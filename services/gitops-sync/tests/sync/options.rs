@@ -89,6 +89,10 @@ async fn fields_of_a_named_manager_are_no_difference() {
     let rules = json!([{"kind": "ConfigMap", "managedFieldsManagers": ["autoscaler"]}]);
     world.ignores(&running, rules, json!([])).await;
     world.change("autoscaler", json!({"greeting": "scaled"})).await;
+    // A look that lists before a change and compares after it takes the change for a difference: none is under way now.
+    let key = ObjectRef::new(NAME).within(world.namespace.name());
+    running.applications.wake_and_wait(key.clone()).await.unwrap();
+    running.applications.wake_and_wait(key.clone()).await.unwrap();
     // Another's change of another field is healed; by then the first has been looked at as well.
     world
         .maps()
@@ -96,7 +100,6 @@ async fn fields_of_a_named_manager_are_no_difference() {
         .await
         .unwrap();
     world.status("in sync", |status| word(status) == "Synced").await;
-    let key = ObjectRef::new(NAME).within(world.namespace.name());
     running.applications.wake_and_wait(key.clone()).await.unwrap();
     running.applications.wake_and_wait(key).await.unwrap();
     let live = world.maps().get("settings").await.unwrap();
