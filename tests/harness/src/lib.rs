@@ -4,6 +4,7 @@
 //! the test: by drop, or by a watchdog when the test process is killed. A missing tool is built;
 //! when that fails the test fails with the remedy, it is never skipped.
 
+mod between;
 mod cut;
 mod error;
 mod moto;
@@ -15,6 +16,7 @@ mod start;
 pub mod subscribers;
 mod wait;
 
+pub use between::before_each;
 pub use cut::cut_after;
 pub use error::HarnessError;
 pub use mlp_tilt::plane::nats::{Access, Operator};

@@ -29,6 +29,22 @@ const PAGE: u32 = 500;
 /// Verdicts remembered; beyond it all are forgotten and asked again.
 const VERDICTS: usize = 50_000;
 
+/// How often an object that somebody changes meanwhile is compared before it counts as different.
+const COMPARISONS: usize = 5;
+
+/// What one comparison came to.
+enum Compared {
+    Is(Presence),
+    /// Somebody wrote between the reading and the asking: what differs may be theirs.
+    Moved,
+}
+
+impl Compared {
+    fn of(same: bool) -> Self {
+        Self::Is(if same { Presence::Synced } else { Presence::Modified })
+    }
+}
+
 /// Whether a manifest and a live object agree, by their digests.
 #[derive(Default)]
 pub(super) struct Verdicts(Mutex<HashMap<(u64, u64), bool>>);
@@ -157,28 +173,58 @@ impl ApplicationReconciler {
         {
             return Ok(Presence::Foreign(other));
         }
+        let mut newer = None;
+        for _ in 0..COMPARISONS {
+            match self.compare(desired, kind, newer.as_ref().unwrap_or(live), request, gaps).await? {
+                Compared::Is(presence) => return Ok(presence),
+                Compared::Moved => {}
+            }
+            let found = self.api(kind, &desired.id.namespace).get_opt(&desired.id.name).await;
+            let found = found.map_err(|source| Error::call(format!("read {}", desired.id), source))?;
+            let Some((_, found)) = found.and_then(|object| with_managers(kind, object)) else {
+                return Ok(Presence::Missing);
+            };
+            newer = Some(found);
+        }
+        // It is written faster than it can be compared: an apply says what git says, whatever it is then.
+        Ok(Presence::Modified)
+    }
+
+    /// Whether an apply would change the object, as it was read.
+    async fn compare(
+        &self,
+        desired: &Desired,
+        kind: &Kind,
+        live: &Value,
+        request: &Request,
+        gaps: &mut Vec<String>,
+    ) -> Result<Compared, Error> {
         let managed = managed_fields::of(live);
         let before = comparable(&desired.id, live, managed, &request.ignored);
         let key = verdict_key(&desired.object, &before, &request.ignored);
         if let Some(same) = self.verdicts.get(key) {
-            return Ok(if same { Presence::Synced } else { Presence::Modified });
+            return Ok(Compared::of(same));
         }
-        let after = match self.patch(desired, kind, true).await {
-            Ok(object) => comparable(&desired.id, &object, managed, &request.ignored),
+        let tried = match self.patch(desired, kind, true).await {
+            Ok(object) => object,
             Err(error) if error.class() == Class::Transient => return Err(error),
             // A write would meet the same refusal, and say so in the operation.
-            Err(error) if error.class() == Class::Terminal => return Ok(Presence::Modified),
+            Err(error) if error.class() == Class::Terminal => return Ok(Compared::of(false)),
             Err(error) => {
                 gaps.push(error.to_string());
-                return Ok(Presence::Modified);
+                return Ok(Compared::of(false));
             }
         };
+        let after = comparable(&desired.id, &tried, managed, &request.ignored);
         let same = before == after;
+        if !same && version(&tried) != version(live) {
+            return Ok(Compared::Moved);
+        }
         if !same {
             tracing::info!(object = %desired.id, fields = ?differences(&before, &after, 5), "object differs from git");
         }
         self.verdicts.remember(key, same);
-        Ok(if same { Presence::Synced } else { Presence::Modified })
+        Ok(Compared::of(same))
     }
 
     /// Whether an Application of this instance name exists. Objects of one that is gone may be taken.
@@ -199,6 +245,10 @@ impl ApplicationReconciler {
 fn place(kind: &Kind, namespace: &str) -> Place {
     let namespace = if kind.namespaced { namespace } else { "" };
     (kind.resource.group.clone(), kind.resource.kind.clone(), namespace.to_owned())
+}
+
+fn version(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/resourceVersion")?.as_str()
 }
 
 /// What the Application was last said to have.

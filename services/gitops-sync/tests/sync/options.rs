@@ -1,10 +1,13 @@
 //! `ignoreDifferences` and options of a sync.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use mlp_harness::wait_until;
+use mlp_harness::{before_each, wait_until};
 use mlp_reconcile::ObjectRef;
 use serde_json::{Value, json};
 
@@ -89,10 +92,7 @@ async fn fields_of_a_named_manager_are_no_difference() {
     let rules = json!([{"kind": "ConfigMap", "managedFieldsManagers": ["autoscaler"]}]);
     world.ignores(&running, rules, json!([])).await;
     world.change("autoscaler", json!({"greeting": "scaled"})).await;
-    // A look that lists before a change and compares after it takes the change for a difference: none is under way now.
     let key = ObjectRef::new(NAME).within(world.namespace.name());
-    running.applications.wake_and_wait(key.clone()).await.unwrap();
-    running.applications.wake_and_wait(key.clone()).await.unwrap();
     // Another's change of another field is healed; by then the first has been looked at as well.
     world
         .maps()
@@ -103,6 +103,52 @@ async fn fields_of_a_named_manager_are_no_difference() {
     running.applications.wake_and_wait(key.clone()).await.unwrap();
     running.applications.wake_and_wait(key).await.unwrap();
     let live = world.maps().get("settings").await.unwrap();
+    assert_eq!(greeting(&live), "scaled");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_somebody_writes_between_reading_and_comparing_is_no_difference() {
+    let world = World::new().await;
+    world.commit(&[("a.yaml", &map("git", "one"))]);
+    let (maps, armed) = (world.maps(), Arc::new(AtomicBool::new(false)));
+    let writes = {
+        let armed = armed.clone();
+        move || {
+            let (maps, armed) = (maps.clone(), armed.swap(false, Ordering::SeqCst));
+            async move {
+                let change = Patch::Merge(json!({"data": {"extra": "written meanwhile"}}));
+                if armed {
+                    maps.patch("settings", &PatchParams::default(), &change).await.unwrap();
+                }
+            }
+        }
+    };
+    let client = before_each(
+        world.client.clone(),
+        |request| {
+            request.uri().path().ends_with("/configmaps/settings")
+                && request.uri().query().is_some_and(|query| query.contains("dryRun="))
+        },
+        writes,
+    );
+    let running = world.start_with(client).await;
+    world.declare(automated()).await;
+    world.greeting(Some("git")).await;
+    let rules = json!([{"kind": "ConfigMap", "managedFieldsManagers": ["autoscaler"]}]);
+    world.ignores(&running, rules, json!([])).await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    world.change("autoscaler", json!({"greeting": "scaled"})).await;
+    armed.store(true, Ordering::SeqCst);
+    // Nobody compared this before; a write of ours would take the ignored field back.
+    let unknown = Patch::Merge(json!({"data": {"first": "written"}}));
+    world.maps().patch("settings", &PatchParams::default(), &unknown).await.unwrap();
+    let key = ObjectRef::new(NAME).within(world.namespace.name());
+    for _ in 0..3 {
+        running.applications.wake_and_wait(key.clone()).await.unwrap();
+    }
+    let live = world.maps().get("settings").await.unwrap();
+    assert_eq!(live.data.as_ref().unwrap().get("extra").unwrap(), "written meanwhile");
     assert_eq!(greeting(&live), "scaled");
     running.stop().await;
 }
