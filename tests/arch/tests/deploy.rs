@@ -341,8 +341,11 @@ fn covers(filter: &str, pattern: &str) -> bool {
 #[test]
 fn the_image_has_the_tools_of_the_toolchain() {
     let image = std::fs::read_to_string(root().join("deploy/docker/Dockerfile")).unwrap();
-    for tool in [pins::KUSTOMIZE, pins::HELM] {
-        let install = format!("go install {}@{}", tool.package, tool.version);
+    for tool in pins::RENDERERS {
+        let install = match tool.name {
+            "gotemplate" => format!("cd {} && go install .", tool.name),
+            _ => format!("go install {}@{}", tool.package, tool.version),
+        };
         assert!(image.contains(&install), "the Dockerfile should say `{install}`");
     }
 }

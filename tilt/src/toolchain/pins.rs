@@ -184,6 +184,19 @@ pub const HELM: Tool = Tool {
     purpose: "renders charts",
     cold_build_minutes: 1,
 };
+/// Fills the Go templates of ApplicationSets: a program of our own, made of Go's templates and sprig.
+pub const GOTEMPLATE: Tool = Tool {
+    name: "gotemplate",
+    version: "v0.1.0",
+    folder: "gotemplate",
+    module: "mlplatform.dev/gotemplate",
+    package: "mlplatform.dev/gotemplate",
+    linker_flags: "",
+    version_arguments: &["version"],
+    version_text: "v0.1.0",
+    purpose: "fills Go templates of ApplicationSets",
+    cold_build_minutes: 1,
+};
 /// Calls gRPC from a shell.
 pub const GRPCURL: Tool = Tool {
     name: "grpcurl",
@@ -215,5 +228,9 @@ pub const TOOLS: &[Tool] = &[
     COREDNS,
     KUSTOMIZE,
     HELM,
+    GOTEMPLATE,
     GRPCURL,
 ];
+
+/// What gitops-sync makes manifests and Applications with.
+pub const RENDERERS: [Tool; 3] = [KUSTOMIZE, HELM, GOTEMPLATE];

@@ -14,6 +14,7 @@ mod running;
 mod wait;
 
 use mlp_tilt::process::Watchdog;
+use mlp_tilt::toolchain::pins::RENDERERS;
 use mlp_tilt::{Layout, Nodes, Options, Plane, Progress, Toolchain, node};
 
 use crate::cli::{self, Cluster, Global, Up};
@@ -110,9 +111,10 @@ async fn bring_up(
     Ok(running)
 }
 
-/// Builds what is missing of the tools that `mlp env` puts on a person's PATH; the plane builds its own.
+/// Builds what is missing of the tools that `mlp env` puts on a person's PATH and of those that gitops-sync runs; the
+/// plane builds its own.
 async fn tools(toolchain: &Toolchain) -> Result<(), Failure> {
-    for tool in FOR_PEOPLE {
+    for tool in FOR_PEOPLE.into_iter().chain(RENDERERS) {
         let found = toolchain.find_or_build(&tool, &Progress::stderr()).await;
         found.map_err(|error| Failure::of(&format!("getting {}", tool.name), &error))?;
     }

@@ -6,7 +6,7 @@ use mlp_model::Environment;
 use mlp_tilt::node::{NetworkAgent, NodeOptions, RealNode};
 use mlp_tilt::plane::Endpoints;
 use mlp_tilt::process::Watchdog;
-use mlp_tilt::toolchain::pins::{HELM, KUSTOMIZE};
+use mlp_tilt::toolchain::pins::{GOTEMPLATE, HELM, KUSTOMIZE};
 use mlp_tilt::{Layout, Plane, Progress, Toolchain};
 
 use crate::exit::Failure;
@@ -152,6 +152,7 @@ impl Running {
         let extra = vec![
             ("gitops-sync", "MLP_KUSTOMIZE", tool(&KUSTOMIZE)),
             ("gitops-sync", "MLP_HELM", tool(&HELM)),
+            ("gitops-sync", "MLP_GOTEMPLATE", tool(&GOTEMPLATE)),
             ("gitops-sync", "MLP_REPOSITORY_INTERVAL", LOCAL_POLL.to_owned()),
             // The examples' repository is a folder of this machine.
             ("gitops-sync", "MLP_ALLOW_FILE_REPOSITORIES", "true".to_owned()),
