@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kube::Api;
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
-use mlp_crds::Application;
+use mlp_crds::{Application, ApplicationSet};
 use mlp_host::grpc::Objects;
 use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host, telemetry};
@@ -21,6 +21,8 @@ use crate::api::service::Applications;
 use crate::config::Config;
 use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeApplications};
+use crate::forge::Forges;
+use crate::reconcile::sets::{SetParts, SetReconciler, generated};
 use crate::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
 use crate::render::Renderers;
 use crate::store::Repositories;
@@ -29,6 +31,8 @@ use crate::store::Repositories;
 const BUS_DRAIN: Duration = Duration::from_secs(3);
 /// The longest time one look may take; a sync of many objects is cut here and goes on after.
 const DEADLINE: Duration = Duration::from_secs(180);
+/// The name of the loop over ApplicationSets, in metrics and logs.
+const SETS: &str = "gitops-sync-sets";
 /// Field manager of what callers ask for over gRPC: theirs, not the reconciler's.
 const API_MANAGER: &str = "gitops-sync-api";
 
@@ -86,12 +90,26 @@ impl Leader {
         let Self { config, host, bus, client, writes, repositories, renderers } = self;
         let topology = topology(&config)?;
         let all = Api::<Application>::all(client.clone());
-        let controller = Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes));
+        let controller =
+            Controller::new(SERVICE, all, watcher::Config::default(), options(&config, writes.clone()));
         let control_namespace = &config.host.namespace;
         let (controller, caches) = watches(controller, &client, control_namespace);
         let applications = controller.handle();
         let (asks, watcher) = watcher_pair(client.clone(), control_namespace, applications.clone());
         let wakes = caches.wakes(applications.clone());
+        let all = Api::<ApplicationSet>::all(client.clone());
+        let sets = Controller::new(SETS, all, watcher::Config::default(), options(&config, writes));
+        let (sets, generated) = generated(sets, &client);
+        let set_reconciler = SetReconciler::new(SetParts {
+            client: client.clone(),
+            applications: applications.clone(),
+            caches: caches.clone(),
+            generated,
+            repositories: Arc::clone(&repositories),
+            renderers: Arc::clone(&renderers),
+            forges: Forges::new()?,
+        });
+        let all_sets = sets.handle();
         let reconciler = ApplicationReconciler::new(Parts {
             client,
             applications: applications.clone(),
@@ -102,9 +120,11 @@ impl Leader {
             watches: asks,
             relay: Relay::new(bus.publisher()),
         });
-        host.readiness("caches", move || match applications.unsynced().as_slice() {
-            [] => Ok(()),
-            missing => Err(format!("not listed yet: {}", missing.join(", "))),
+        host.readiness("caches", move || {
+            match [applications.unsynced(), all_sets.unsynced()].concat().as_slice() {
+                [] => Ok(()),
+                missing => Err(format!("not listed yet: {}", missing.join(", "))),
+            }
         });
 
         let stop = leadership.token().clone();
@@ -114,7 +134,8 @@ impl Leader {
             async move { Ok::<_, BoxError>(bus.consume(topology.consumer(durable)?, handler, stop).await?) }
         });
         let control = async {
-            tokio::join!(controller.run(reconciler, stop.clone()), watcher.run(stop.clone()));
+            let sets = sets.run(set_reconciler, stop.clone());
+            tokio::join!(controller.run(reconciler, stop.clone()), sets, watcher.run(stop.clone()));
             Ok(())
         };
         tokio::try_join!(control, team, provision).map(|_| ())

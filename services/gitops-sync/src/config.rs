@@ -44,6 +44,9 @@ pub struct Config {
     /// The program that makes manifests of charts
     #[arg(long, env = "MLP_HELM", value_name = "FILE", default_value = "/usr/local/bin/helm")]
     pub helm: PathBuf,
+    /// The program that fills Go templates of ApplicationSets
+    #[arg(long, env = "MLP_GOTEMPLATE", value_name = "FILE", default_value = "/usr/local/bin/gotemplate")]
+    pub gotemplate: PathBuf,
     /// Longest time that one of them may take for one source
     #[arg(long, env = "MLP_RENDER_DEADLINE", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub render_deadline: Duration,
@@ -61,6 +64,7 @@ impl Config {
         Ok(render::Options {
             kustomize: self.kustomize.clone(),
             helm: self.helm.clone(),
+            gotemplate: self.gotemplate.clone(),
             confiner: std::env::current_exe()?,
             folder: self.cache_dir.join("trees"),
             deadline: self.render_deadline,

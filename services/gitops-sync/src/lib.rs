@@ -8,7 +8,8 @@
 //! [`reconcile`] applies stage by stage, deletes what left git, and undoes what was changed beside it.
 //! The Application's status is written as Argo CD writes it ([`domain::status`]); the facts that follow go
 //! through the outbox of a companion `ApplicationRecord`, because the Application is not ours
-//! ([`events`]). People and other programs read and ask for syncs over gRPC ([`api`]).
+//! ([`events`]). An `ApplicationSet` makes Applications of what its generators find ([`domain::application_set`], with
+//! [`forge`] for pull requests). People and other programs read and ask for syncs over gRPC ([`api`]).
 
 pub mod api;
 pub mod app;
@@ -16,6 +17,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod forge;
 pub mod reconcile;
 pub mod render;
 pub mod store;

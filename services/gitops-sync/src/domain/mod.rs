@@ -4,8 +4,9 @@
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits), [`compare`] (in sync or
 //! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`window`] and [`operation`] (whether to sync), [`status`] (what
-//! Argo CD would write), [`statement`] (facts).
+//! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications.
 
+pub mod application_set;
 pub mod compare;
 pub mod consent;
 pub mod credential;

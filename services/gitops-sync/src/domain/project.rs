@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::glob::Glob;
 use super::identity::ObjectId;
-use super::request::{Refusal, Request};
+use super::request::Refusal;
 
 /// The project that need not exist.
 pub const DEFAULT: &str = "default";
@@ -36,8 +36,8 @@ pub struct Scope<'a> {
     pub project: Option<&'a AppProjectSpec>,
 }
 
-/// Whether the Application may use its repository at all.
-pub fn check_source(scope: Scope<'_>, request: &Request) -> Option<Refusal> {
+/// Whether the project lets its Applications use these repositories, each with its field.
+pub fn check_sources(scope: Scope<'_>, name: &str, repositories: &[(String, &str)]) -> Option<Refusal> {
     let refuse = |field: &str, message: String| Some(Refusal { field: field.to_owned(), message });
     let project = scope.project?;
     let asks = |key: &&&str| match project.rest.get(**key) {
@@ -46,23 +46,18 @@ pub fn check_source(scope: Scope<'_>, request: &Request) -> Option<Refusal> {
         value => value.is_some_and(|value| !value.is_null()),
     };
     if let Some(key) = NARROWING.iter().find(asks) {
-        let message =
-            format!("`{}` has spec.{key}, which is not supported; remove it there", request.project);
+        let message = format!("`{name}` has spec.{key}, which is not supported; remove it there");
         return refuse("spec.project", message);
     }
     let may_use =
         *scope.tenant == Tenant::Platform || any(&project.source_namespaces, scope.namespace, false);
     if !may_use {
-        let message =
-            format!("`{}` does not list namespace {} in sourceNamespaces", request.project, scope.namespace);
+        let message = format!("`{name}` does not list namespace {} in sourceNamespaces", scope.namespace);
         return refuse("spec.project", message);
     }
-    let strange = request
-        .origins
-        .iter()
-        .find(|origin| !permits(&project.source_repos, &normal_url(&origin.repository), true))?;
-    let message = format!("is not among sourceRepos of project `{}`", request.project);
-    refuse(&format!("{}.repoURL", strange.field), message)
+    let (field, _) =
+        repositories.iter().find(|(_, url)| !permits(&project.source_repos, &normal_url(url), true))?;
+    refuse(field, format!("is not among sourceRepos of project `{name}`"))
 }
 
 /// Whether the Application may write into a namespace whose owner is known.

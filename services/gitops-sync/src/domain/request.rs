@@ -88,6 +88,12 @@ impl Origin {
 }
 
 impl Request {
+    /// Address of each source's repository, with its field.
+    pub fn repositories(&self) -> Vec<(String, &str)> {
+        let named = |origin: &'_ Origin| format!("{}.repoURL", origin.field);
+        self.origins.iter().map(|origin| (named(origin), origin.repository.as_str())).collect()
+    }
+
     /// The revisions that the spec asks for, as one text.
     pub fn revision(&self) -> String {
         let all: Vec<String> = self.origins.iter().map(|origin| origin.revision.clone()).collect();

@@ -2,7 +2,7 @@
 //!
 //! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
 //! calls, [`rehearse`] only asks what would come of them, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
-//! objects change. An Application that is as git says costs reads only.
+//! objects change; [`sets`] makes Applications of ApplicationSets. An Application that is as git says costs reads only.
 
 mod apply;
 mod credentials;
@@ -14,6 +14,7 @@ mod rehearse;
 mod remove;
 mod render;
 mod report;
+pub mod sets;
 mod simulated;
 mod source;
 mod tenancy;

@@ -110,7 +110,9 @@ impl ApplicationReconciler {
         let tenant = self.caches.tenant(&namespace).unwrap_or(Tenant::Nobody);
         let project = found.map(|project| project.spec.clone());
         let permission = Permission { project, namespace, tenant };
-        if let Some(refusal) = project::check_source(permission.scope(), request) {
+        if let Some(refusal) =
+            project::check_sources(permission.scope(), &request.project, &request.repositories())
+        {
             return Err(invalid(refusal.to_string()));
         }
         if let Some(owner) = self.caches.tenant(&request.namespace) {

@@ -1,5 +1,8 @@
 //! Whose a namespace is, and whether it is ready: from watch caches, at no call.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::{Api, ResourceExt};
 use mlp_crds::{AppProject, Application, ApplicationRecord, Team};
@@ -7,11 +10,13 @@ use mlp_model::labels;
 use mlp_reconcile::conditions::READY;
 use mlp_reconcile::{Controller, Handle, ObjectRef, Store, conditions, watcher};
 
-use crate::domain::credential::SECRET_TYPE;
+use crate::domain::application_set::Cluster;
+use crate::domain::credential::{Credential, SECRET_TYPE};
 use crate::domain::project::Tenant;
 use crate::events::consume::WakeApplications;
 
 /// Caches of what decides where an Application may write, and of our own records.
+#[derive(Clone)]
 pub struct Caches {
     pub(super) control_namespace: String,
     pub(super) namespaces: Store<Namespace>,
@@ -24,6 +29,8 @@ pub struct Caches {
     pub(super) credentials: Store<Secret>,
 }
 
+/// The word that labels a Secret as a cluster's.
+const CLUSTER: &str = "cluster";
 /// The ConfigMap of Argo CD's configuration, in its control namespace.
 pub(super) const SETTINGS: &str = "argocd-cm";
 
@@ -87,6 +94,24 @@ pub fn watches(
     (controller, Caches { control_namespace, namespaces, teams, projects, records, settings, credentials })
 }
 
+/// The texts that a Secret holds, by key.
+pub(super) fn texts(secret: &Secret) -> BTreeMap<String, String> {
+    let data = secret.data.iter().flatten();
+    data.filter_map(|(key, value)| Some((key.clone(), String::from_utf8(value.0.clone()).ok()?))).collect()
+}
+
+fn cluster(secret: &Secret) -> Cluster {
+    let data = texts(secret);
+    let text = |key: &str| data.get(key).cloned().unwrap_or_default();
+    Cluster {
+        name: text("name"),
+        server: text("server"),
+        project: text("project"),
+        labels: secret.labels().clone(),
+        annotations: secret.annotations().clone(),
+    }
+}
+
 fn destination(application: &Application) -> Option<&String> {
     application.spec.destination.namespace.as_ref()
 }
@@ -137,6 +162,27 @@ impl Caches {
         let Some(status) = &team.status else { return false };
         let listed = status.namespaces.iter().any(|entry| entry.name == namespace && entry.ready);
         listed || conditions::is_true(&status.conditions, READY, None)
+    }
+
+    /// Argo CD's credentials for repositories.
+    pub(super) fn credentials(&self) -> Vec<Credential> {
+        let secrets = self.credentials.state_filter(|_| true);
+        let read = |secret: &Arc<Secret>| {
+            let kind = secret.labels().get(SECRET_TYPE)?;
+            let (uid, version) =
+                (secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
+            Credential::read(&secret.name_any(), &uid, &version, kind, &texts(secret))
+        };
+        secrets.iter().filter_map(read).collect()
+    }
+
+    /// Clusters that Argo CD's Secrets name.
+    pub(super) fn clusters(&self) -> Vec<Cluster> {
+        let named = |secret: &Secret| secret.labels().get(SECRET_TYPE).is_some_and(|kind| kind == CLUSTER);
+        let mut found: Vec<Cluster> =
+            self.credentials.state_filter(named).iter().map(|secret| cluster(secret)).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found
     }
 
     /// The record of an Application.

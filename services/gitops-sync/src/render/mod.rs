@@ -1,4 +1,4 @@
-//! Manifests that another tool makes of files: by its pinned program, in a tree of its own, confined, and once
+//! Manifests that another tool makes of files, and Go templates that one fills: by its pinned program, in a tree of its own, confined, and once
 //! for the same input.
 //!
 //! What goes in is known before ([`crate::store::Content::Tree`]), so the key of the cache is the ids of those files
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mlp_model::{Class, Classified};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,8 @@ use cache::{Cache, Refusals};
 
 pub use tools::{Helm, Kustomize};
 
+/// What templates are filled from.
+const INPUT: &str = "input.json";
 /// Tools that run at the same time: each takes a core.
 const AT_ONCE: usize = 2;
 
@@ -47,6 +50,8 @@ pub struct Options {
     pub kustomize: PathBuf,
     /// `helm`.
     pub helm: PathBuf,
+    /// `gotemplate`.
+    pub gotemplate: PathBuf,
     /// The program that confines itself and becomes a tool: this service's own ([`sandbox::intercept`]).
     pub confiner: PathBuf,
     /// Where trees are made; they are removed as soon as a tool has ended.
@@ -110,6 +115,17 @@ impl Classified for Error {
     }
 }
 
+/// One run of a tool.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    /// Its name, for messages.
+    name: &'static str,
+    program: &'a Path,
+    arguments: &'a [String],
+    /// Texts that no message may repeat.
+    secrets: &'a [String],
+}
+
 /// Runs tools.
 pub struct Renderers {
     options: Options,
@@ -159,15 +175,50 @@ impl Renderers {
     ) -> Result<Arc<str>, Error> {
         let present: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
         let (arguments, own) = (renderer.arguments(&present), renderer.own_files());
-        let key = key(renderer.tool(), &arguments, &own, &entries);
+        let name = renderer.tool().as_str();
+        let key = key(name, &arguments, &own, &entries);
+        let program = match renderer.tool() {
+            Tool::Helm => &self.options.helm,
+            _ => &self.options.kustomize,
+        };
+        let run = Run { name, program, arguments: &arguments, secrets: &renderer.secrets() };
+        let files = async || {
+            let mut files = repositories.contents(source, entries).await?;
+            files.extend(own.into_iter().map(|(path, text)| (path, text.into_bytes())));
+            Ok(files)
+        };
+        self.once(key, run, files).await
+    }
+
+    /// Go templates, filled: a value for each object of parameters. `input` is JSON of `template`, `parameters` and
+    /// `options`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn fill(&self, input: &str) -> Result<Vec<Value>, Error> {
+        const NAME: &str = "gotemplate";
+        let arguments = [INPUT.to_owned()];
+        let own = [(INPUT.to_owned(), input.to_owned())];
+        let run = Run { name: NAME, program: &self.options.gotemplate, arguments: &arguments, secrets: &[] };
+        let files = async || Ok(vec![(INPUT.to_owned(), input.as_bytes().to_vec())]);
+        let made = self.once(key(NAME, &arguments, &own, &[]), run, files).await?;
+        serde_json::from_str(&made).map_err(|error| Error::Broken { tool: NAME, why: error.to_string() })
+    }
+
+    /// What a tool makes of files, unless it is known.
+    async fn once(
+        &self,
+        key: Key,
+        run: Run<'_>,
+        files: impl AsyncFnOnce() -> Result<Vec<(String, Vec<u8>)>, Error>,
+    ) -> Result<Arc<str>, Error> {
         if let Some(made) = self.cache.get(&key) {
             return Ok(made);
         }
         if let Some(refusal) = self.refused.get(&key) {
             return Err(refusal);
         }
-        let tool = renderer.tool().as_str();
-        let broken = |why: String| Error::Broken { tool, why };
+        let broken = |why: String| Error::Broken { tool: run.name, why };
         let slot = tokio::time::timeout(self.options.deadline, self.slots.acquire()).await;
         let slot =
             slot.map_err(|_| broken(format!("{AT_ONCE} others run, and this one waits for its turn")))?;
@@ -176,15 +227,13 @@ impl Renderers {
         if let Some(made) = self.cache.get(&key) {
             return Ok(made);
         }
-        let mut files = repositories.contents(source, entries).await?;
-        files.extend(own.into_iter().map(|(path, text)| (path, text.into_bytes())));
+        let files = files().await?;
         let folder = self.options.folder.clone();
         let tree = tokio::task::spawn_blocking(move || plant(&folder, &files)).await;
         let tree = tree.map_err(|error| broken(error.to_string()))?;
         let tree = tree.map_err(|error| broken(format!("{}: {error}", self.options.folder.display())))?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let made =
-            sandbox::run(&self.options, renderer.tool(), tree.path(), &arguments, &renderer.secrets()).await;
+        let made = sandbox::run(&self.options, run, tree.path()).await;
         let made: Arc<str> = made.inspect_err(|error| self.refused.put(key, error))?.into();
         self.cache.put(key, Arc::clone(&made));
         Ok(made)
@@ -206,14 +255,14 @@ fn plant(folder: &Path, files: &[(String, Vec<u8>)]) -> std::io::Result<tempfile
 
 type Key = [u8; 32];
 
-fn key(tool: Tool, arguments: &[String], own: &[(String, String)], entries: &[Entry]) -> Key {
+fn key(tool: &str, arguments: &[String], own: &[(String, String)], entries: &[Entry]) -> Key {
     let mut digest = Sha256::new();
     // Each part with its length: no two inputs are the same text.
     let mut part = |text: &str| {
         digest.update(text.len().to_le_bytes());
         digest.update(text.as_bytes());
     };
-    part(tool.as_str());
+    part(tool);
     part(&arguments.len().to_string());
     arguments.iter().for_each(|argument| part(argument));
     part(&own.len().to_string());
@@ -239,7 +288,7 @@ mod tests {
             let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
             let own: Vec<_> =
                 own.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-            key(Tool::Helm, &arguments, &own, entries)
+            key("helm", &arguments, &own, entries)
         };
         let same = of(&["a"], &[("o", "x")], &[entry("f", "1")]);
         assert_eq!(same, of(&["a"], &[("o", "x")], &[entry("f", "1")]));

@@ -20,8 +20,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use super::{Error, Options};
-use crate::domain::tool::Tool;
+use super::{Error, Options, Run};
 
 /// The word by which the program knows that it is to become a tool.
 const WORD: &str = "sandbox";
@@ -61,18 +60,8 @@ impl Default for Limits {
 }
 
 /// Runs a tool in a tree and gives what it made.
-pub(super) async fn run(
-    options: &Options,
-    tool: Tool,
-    tree: &Path,
-    arguments: &[String],
-    secrets: &[String],
-) -> Result<String, Error> {
-    let program = match tool {
-        Tool::Helm => &options.helm,
-        _ => &options.kustomize,
-    };
-    let name = tool.as_str();
+pub(super) async fn run(options: &Options, run: Run<'_>, tree: &Path) -> Result<String, Error> {
+    let Run { name, program, arguments, secrets } = run;
     let broken = |why: String| Error::Broken { tool: name, why };
     let limits = options.limits;
     let mut command = Command::new(&options.confiner);
@@ -195,7 +184,11 @@ fn become_tool(mut arguments: impl Iterator<Item = OsString>) -> String {
     }
     let mut command = std::process::Command::new(&program);
     command.args(arguments);
-    format!("{}: {}; set --kustomize and --helm to the programs", program.display(), command.exec())
+    format!(
+        "{}: {}; set --kustomize, --helm and --gotemplate to the programs",
+        program.display(),
+        command.exec()
+    )
 }
 
 /// Nothing is readable but the tree, the program and the system's libraries; only the tree is writable.

@@ -6,7 +6,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice as _;
 use gix::object::tree::EntryKind;
 
-use super::{Checkout, Content, Error, Query, tree};
+use super::{Checkout, Content, Entry, Error, Listing, Query, tree};
 use crate::domain::manifest::Limits;
 use crate::domain::tool::Tool;
 
@@ -110,6 +110,43 @@ pub(super) fn read_files(
         tool => Content::Tree(tool, tree::collect(repository, &top, query, tool, limits)?),
     };
     Ok(Checkout { revision, content })
+}
+
+/// Lists all folders and files of a commit.
+pub(super) fn list(repository: &gix::Repository, commit: ObjectId, url: &str) -> Result<Listing, Error> {
+    let fault = |error: gix::Error| unreachable_error(url, &error);
+    let too_much = |limit: String| Error::TooMuch { path: String::new(), limit };
+    let root = repository.find_object(commit).map_err(fault)?.peel_to_tree().map_err(fault)?;
+    let mut listing = Listing { revision: commit.to_string(), ..Listing::default() };
+    let (mut waiting, mut seen) = (vec![(String::new(), root, 0)], 0);
+    while let Some((prefix, tree, depth)) = waiting.pop() {
+        for entry in tree.iter() {
+            let entry = entry.map_err(fault)?;
+            seen += 1;
+            if seen > ENTRIES {
+                return Err(too_much(format!("{ENTRIES} entries")));
+            }
+            let path = format!("{prefix}{}", entry.filename());
+            match entry.kind() {
+                EntryKind::Tree if depth >= DEPTH => {
+                    return Err(too_much(format!("{DEPTH} levels of folders")));
+                }
+                EntryKind::Tree => {
+                    let object = repository.find_object(entry.oid()).map_err(fault)?;
+                    let below = object.try_into_tree().map_err(fault)?;
+                    waiting.push((format!("{path}/"), below, depth + 1));
+                    listing.folders.push(path);
+                }
+                EntryKind::Blob | EntryKind::BlobExecutable => {
+                    listing.files.push(Entry { path, blob: entry.oid().to_string(), edited: None });
+                }
+                EntryKind::Link | EntryKind::Commit => {}
+            }
+        }
+    }
+    listing.folders.sort();
+    listing.files.sort();
+    Ok(listing)
 }
 
 struct Walk<'a> {

@@ -15,7 +15,7 @@ use gix::remote::Direction;
 use gix::sec::identity::Account;
 use sha2::{Digest as _, Sha256};
 
-use super::{Checkout, Error, Options, Query, git, usage};
+use super::{Error, Options, Query, git, usage};
 use crate::domain::credential::Credential;
 
 /// What is mirrored: branches, tags and where the remote's HEAD points.
@@ -52,8 +52,13 @@ impl Mirror {
         }
     }
 
-    /// Fetches where the last answer is too old, resolves, reads. Blocking.
-    pub(super) fn read(&self, query: &Query, options: &Options) -> Result<Checkout, Error> {
+    /// Fetches where the last answer is too old, resolves, and has the commit read. Blocking.
+    pub(super) fn read<T>(
+        &self,
+        query: &Query,
+        options: &Options,
+        reads: impl FnOnce(&gix::Repository, ObjectId) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -80,7 +85,7 @@ impl Mirror {
             Some(id) => id,
             None => git::resolve_commit(&repository, query)?,
         };
-        git::read_files(&repository, commit, query, options.limits)
+        reads(&repository, commit)
     }
 
     fn open(&self, url: &str) -> Result<gix::Repository, Error> {

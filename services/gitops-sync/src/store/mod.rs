@@ -108,6 +108,17 @@ pub struct Entry {
     pub edited: Option<String>,
 }
 
+/// All that is in a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The commit, in full.
+    pub revision: String,
+    /// Paths of folders, sorted; not the root.
+    pub folders: Vec<String>,
+    /// Files, by path; neither links nor submodules.
+    pub files: Vec<Entry>,
+}
+
 /// Why a repository could not be read. The message says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -235,7 +246,25 @@ impl Repositories {
     /// # Errors
     /// [`Error`]; a fault of the network is `Transient`, the rest waits for a change of input.
     pub async fn read(&self, query: Query) -> Result<Checkout, Error> {
-        let limits = self.options.limits;
+        let (asked, limits) = (query.clone(), self.options.limits);
+        self.at(query, move |repository, commit| git::read_files(repository, commit, &asked, limits)).await
+    }
+
+    /// Resolves the revision and lists all of it: of the query, its address, credential and revision count.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn listing(&self, query: Query) -> Result<Listing, Error> {
+        let url = query.url.clone();
+        self.at(query, move |repository, commit| git::list(repository, commit, &url)).await
+    }
+
+    /// Has the query's commit read.
+    async fn at<T: Send + 'static>(
+        &self,
+        query: Query,
+        reads: impl FnOnce(&gix::Repository, gix::ObjectId) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         if let Some(folder) = query.url.strip_prefix("file://") {
             if !self.options.allow_files {
                 return Err(Error::FilesNotAllowed(query.url));
@@ -243,18 +272,17 @@ impl Repositories {
             let folder = PathBuf::from(folder);
             return blocking(self.options.deadline, query.url.clone(), move || {
                 let repository = git::open(&folder, &query.url)?;
-                let commit = git::resolve_local(&repository, &query)?;
-                git::read_files(&repository, commit, &query, limits)
+                reads(&repository, git::resolve_local(&repository, &query)?)
             })
             .await;
         }
         let mirror = self.mirror(Source { url: &query.url, credential: query.credential.as_ref() });
         let options = self.options.clone();
         let (worker, url) = (Arc::clone(&mirror), query.url.clone());
-        let checkout = blocking(self.options.deadline, url, move || worker.read(&query, &options)).await;
-        mirror.cancel_if(matches!(checkout, Err(Error::TimedOut { .. })));
+        let read = blocking(self.options.deadline, url, move || worker.read(&query, &options, reads)).await;
+        mirror.cancel_if(matches!(read, Err(Error::TimedOut { .. })));
         self.evict(&mirror);
-        checkout
+        read
     }
 
     /// The contents of files that [`Self::read`] named.

@@ -12,6 +12,7 @@ mod basics;
 mod hooks;
 mod operations;
 mod options;
+mod sets;
 mod sources;
 mod tools;
 mod world;

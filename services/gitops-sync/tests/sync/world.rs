@@ -9,15 +9,17 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
-use mlp_crds::Application;
 use mlp_crds::argocd::ApplicationStatus;
+use mlp_crds::{Application, ApplicationSet};
 use mlp_gitops_sync::domain::manifest::Limits;
+use mlp_gitops_sync::forge::Forges;
+use mlp_gitops_sync::reconcile::sets::{SetParts, SetReconciler, generated};
 use mlp_gitops_sync::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
 use mlp_gitops_sync::render::{Options as RenderOptions, Renderers, sandbox};
 use mlp_gitops_sync::store::{Options as RepositoryOptions, Repositories};
 use mlp_harness::{ControlPlane, NatsOptions, NatsServer, TestNamespace, tool, wait_until};
 use mlp_reconcile::{Controller, Handle, Options, Trigger, WriteCounter, watcher};
-use mlp_tilt::toolchain::pins::{HELM, KUSTOMIZE};
+use mlp_tilt::toolchain::pins::{GOTEMPLATE, HELM, KUSTOMIZE};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -108,20 +110,33 @@ impl World {
         let (controller, caches) = watches(controller, &client, namespace);
         let applications = controller.handle();
         let (asks, watcher) = watcher_pair(client.clone(), namespace, applications.clone());
+        let repositories = Arc::new(Repositories::new(repositories(self.cache.path())).unwrap());
+        let (sets, set_reconciler) = {
+            let mine = Api::<ApplicationSet>::namespaced(client.clone(), namespace);
+            let options = Options { trigger: Trigger::SpecOrMetadata, ..Options::default() };
+            let sets = Controller::new("gitops-sync-sets", mine, watcher::Config::default(), options);
+            let (sets, generated) = generated(sets, &client);
+            let (client, applications, caches) = (client.clone(), applications.clone(), caches.clone());
+            let (repositories, renderers) = (Arc::clone(&repositories), Arc::clone(&renderers));
+            let forges = Forges::new().unwrap();
+            let parts = SetParts { client, applications, caches, generated, repositories, renderers, forges };
+            (sets, SetReconciler::new(parts))
+        };
         let reconciler = ApplicationReconciler::new(Parts {
             client,
             applications: applications.clone(),
             caches,
-            repositories: Arc::new(Repositories::new(repositories(self.cache.path())).unwrap()),
+            repositories,
             renderers: Arc::clone(&renderers),
             limits: Limits::default(),
             watches: asks,
             relay: Relay::new(self.bus.publisher()),
         });
         let stop = CancellationToken::new();
-        let (first, second) = (stop.clone(), stop.clone());
+        let [first, second, third] = [stop.clone(), stop.clone(), stop.clone()];
         let task = tokio::spawn(async move {
-            tokio::join!(controller.run(reconciler, first), watcher.run(second));
+            let sets = sets.run(set_reconciler, third);
+            tokio::join!(controller.run(reconciler, first), watcher.run(second), sets);
         });
         Loop { renderers, applications, writes, stop, task }
     }
@@ -229,6 +244,7 @@ pub(crate) async fn renderers(cache: &Path) -> RenderOptions {
     RenderOptions {
         kustomize: tool(&KUSTOMIZE).await.unwrap(),
         helm: tool(&HELM).await.unwrap(),
+        gotemplate: tool(&GOTEMPLATE).await.unwrap(),
         confiner: env!("CARGO_BIN_EXE_mlp-gitops-sync").into(),
         folder: cache.join("trees"),
         deadline: Duration::from_secs(60),

@@ -3,7 +3,7 @@
 //! Each kind has a file: [`team`], [`isolation_exemption`], [`database`], [`cache`], [`price_sheet`] are
 //! declared by people;
 //! [`team_tombstone`], [`incident`], [`health_record`] and [`application_record`] are written by services; [`argocd`]
-//! holds Argo CD's `Application` and `AppProject`, where the fields that we read are typed and the
+//! holds Argo CD's `Application`, `AppProject` and `ApplicationSet`, where the fields that we read are typed and the
 //! rest is preserved. [`amount`] is the quantity type they share, [`schema`] turns derived schemas
 //! into what the API server should see.
 //!
@@ -34,7 +34,10 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use amount::Amount;
 pub use application_record::{ApplicationRecord, ApplicationRecordSpec, ApplicationRecordStatus};
-pub use argocd::{AppProject, AppProjectSpec, Application, ApplicationSpec, ApplicationStatus};
+pub use argocd::{
+    AppProject, AppProjectSpec, Application, ApplicationSet, ApplicationSetSpec, ApplicationSetStatus,
+    ApplicationSpec, ApplicationStatus,
+};
 pub use cache::{Cache, CacheSpec, CacheStatus};
 pub use database::{Database, DatabaseSpec, DatabaseStatus};
 pub use health_record::{HealthRecord, HealthRecordSpec, HealthRecordStatus};
@@ -62,7 +65,7 @@ pub fn ours() -> Vec<CustomResourceDefinition> {
 
 /// Definitions of Argo CD's kinds, for clusters where Argo CD's own are absent.
 pub fn argocd() -> Vec<CustomResourceDefinition> {
-    [Application::crd(), AppProject::crd()].into_iter().map(schema::finish).collect()
+    [Application::crd(), AppProject::crd(), ApplicationSet::crd()].into_iter().map(schema::finish).collect()
 }
 
 /// [`ours`] and [`argocd()`].

@@ -278,6 +278,21 @@ impl<K: Object> Controller<K> {
         self
     }
 
+    /// As [`Controller::watches_into`], for a kind with a status that changes often: only a change of what is declared
+    /// wakes ([`Trigger::SpecOrMetadata`]).
+    pub fn watches_declared_into<S: Object>(
+        mut self,
+        writer: Writer<S>,
+        api: Api<S>,
+        config: watcher::Config,
+        mapper: impl Fn(&S) -> Vec<ObjectRef<K>> + Send + Sync + 'static,
+    ) -> Self {
+        let declared = |object: &S| feed::fingerprint(object, Trigger::SpecOrMetadata);
+        let feed = self.feed(kind_of(&api), Some(writer), declared, mapper);
+        self.feeds.push(Box::pin(feed.run(api, config)));
+        self
+    }
+
     /// Wakes objects from outside and reads the cache; cheap to clone, valid before and during the run.
     pub fn handle(&self) -> Handle<K> {
         let queue = Arc::clone(&self.queue);

@@ -6,7 +6,8 @@ use std::fmt;
 use mlp_model::labels;
 
 /// Kinds that block a removal, in the order in which a message names them: (kind, plural, group).
-pub const BLOCKING: [Blocking; 11] = [
+pub const BLOCKING: [Blocking; 12] = [
+    Blocking { kind: "ApplicationSet", plural: "applicationsets", group: "argoproj.io", version: "v1alpha1" },
     Blocking { kind: "Application", plural: "applications", group: "argoproj.io", version: "v1alpha1" },
     Blocking { kind: "Database", plural: "databases", group: "mlplatform.dev", version: "v1alpha1" },
     Blocking { kind: "Cache", plural: "caches", group: "mlplatform.dev", version: "v1alpha1" },

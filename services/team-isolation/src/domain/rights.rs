@@ -94,7 +94,7 @@ fn edit() -> Vec<PolicyRule> {
         rule("snapshot.storage.k8s.io", &["volumesnapshots"], &WRITE),
         rule("resource.k8s.io", &["resourceclaims", "resourceclaimtemplates"], &WRITE),
         rule("monitoring.coreos.com", &["podmonitors", "prometheusrules", "servicemonitors"], &WRITE),
-        rule("argoproj.io", &["applications"], &WRITE),
+        rule("argoproj.io", &["applications", "applicationsets"], &WRITE),
         rule("mlplatform.dev", &["caches", "databases"], &WRITE),
     ];
     rules.extend(platform_owned());
@@ -114,7 +114,7 @@ fn view() -> Vec<PolicyRule> {
         rule("snapshot.storage.k8s.io", &["volumesnapshots"], &READ),
         rule("resource.k8s.io", &["resourceclaims", "resourceclaimtemplates"], &READ),
         rule("monitoring.coreos.com", &["podmonitors", "prometheusrules", "servicemonitors"], &READ),
-        rule("argoproj.io", &["applications"], &READ),
+        rule("argoproj.io", &["applications", "applicationsets"], &READ),
         rule("mlplatform.dev", &["caches", "databases"], &READ),
     ];
     rules.extend(platform_owned());

@@ -1,15 +1,10 @@
-use mlp_crds::argocd::ApplicationSpec;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::request;
 
-fn wanted(url: &str) -> Request {
-    let spec: ApplicationSpec = serde_json::from_value(json!({
-        "project": "shop", "source": {"repoURL": url}, "destination": {"namespace": "ml-team"},
-    }))
-    .unwrap();
-    request::validate(&spec).unwrap()
+/// What the project of a name says of a repository.
+fn check_source(scope: Scope<'_>, url: &str) -> Option<Refusal> {
+    check_sources(scope, "shop", &[("spec.source.repoURL".to_owned(), url)])
 }
 
 fn project(value: Value) -> AppProjectSpec {
@@ -25,13 +20,10 @@ fn sources_are_globs_and_a_deny_wins() {
     let project =
         project(json!({"sourceRepos": ["https://git.example/**", "!https://git.example/secret/*"]}));
     let scope = Scope { namespace: "mlp-system", tenant: &Tenant::Platform, project: Some(&project) };
-    assert_eq!(check_source(scope, &wanted("https://GIT.example/a/b.git")), None);
-    assert_eq!(
-        check_source(scope, &wanted("https://git.example/secret/x")).unwrap().field,
-        "spec.source.repoURL"
-    );
-    assert!(check_source(scope, &wanted("https://other.example/a")).is_some());
-    assert_eq!(check_source(Scope { project: None, ..scope }, &wanted("https://other.example/a")), None);
+    assert_eq!(check_source(scope, "https://GIT.example/a/b.git"), None);
+    assert_eq!(check_source(scope, "https://git.example/secret/x").unwrap().field, "spec.source.repoURL");
+    assert!(check_source(scope, "https://other.example/a").is_some());
+    assert_eq!(check_source(Scope { project: None, ..scope }, "https://other.example/a"), None);
 }
 
 #[test]
@@ -40,7 +32,7 @@ fn a_team_uses_a_project_only_where_it_is_listed() {
     let ml = team("ml");
     let listed = |spec: &AppProjectSpec| {
         let scope = Scope { namespace: "ml-team", tenant: &ml, project: Some(spec) };
-        check_source(scope, &wanted("https://git.example/a")).map(|refusal| refusal.field)
+        check_source(scope, "https://git.example/a").map(|refusal| refusal.field)
     };
     assert_eq!(listed(&spec), Some("spec.project".into()));
     spec.source_namespaces = vec!["ml-*".into()];
@@ -97,7 +89,7 @@ fn what_would_narrow_and_is_not_done_is_refused_by_name() {
     let says = |spec: Value| {
         let project = project(spec);
         let scope = Scope { namespace: "mlp-system", tenant: &Tenant::Platform, project: Some(&project) };
-        check_source(scope, &wanted("https://git.example/a")).map(|refusal| refusal.message)
+        check_source(scope, "https://git.example/a").map(|refusal| refusal.message)
     };
     assert_eq!(says(json!({"sourceRepos": ["*"], "signatureKeys": []})), None);
     let said = says(json!({"sourceRepos": ["*"], "signatureKeys": [{"keyID": "4AEE18F83AFDEB23"}]})).unwrap();
