@@ -62,6 +62,12 @@ pub struct Application {
     /// Faults and warnings, `Type: message` each.
     #[prost(string, repeated, tag = "20")]
     pub conditions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Revision that it is held at, whatever its branch does; empty where it follows.
+    #[prost(string, tag = "21")]
+    pub held_revision: ::prost::alloc::string::String,
+    /// Whether an operation was asked for that has not begun.
+    #[prost(bool, tag = "22")]
+    pub operation_waits: bool,
 }
 impl ::prost::Name for Application {
     const NAME: &'static str = "Application";
@@ -274,6 +280,189 @@ impl ::prost::Name for SyncApplicationResponse {
         "/mlp.gitops.api.v1.SyncApplicationResponse".into()
     }
 }
+/// Which application.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TerminateSyncRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TerminateSyncRequest {
+    const NAME: &'static str = "TerminateSyncRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.TerminateSyncRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.TerminateSyncRequest".into()
+    }
+}
+/// The sync ends; WatchApplications shows when.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TerminateSyncResponse {
+    /// The application.
+    #[prost(message, optional, tag = "1")]
+    pub application: ::core::option::Option<Application>,
+}
+impl ::prost::Name for TerminateSyncResponse {
+    const NAME: &'static str = "TerminateSyncResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.TerminateSyncResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.TerminateSyncResponse".into()
+    }
+}
+/// Which application.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationHistoryRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetApplicationHistoryRequest {
+    const NAME: &'static str = "GetApplicationHistoryRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.GetApplicationHistoryRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.GetApplicationHistoryRequest".into()
+    }
+}
+/// Syncs that came to their end.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetApplicationHistoryResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<HistoryEntry>,
+}
+impl ::prost::Name for GetApplicationHistoryResponse {
+    const NAME: &'static str = "GetApplicationHistoryResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.GetApplicationHistoryResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.GetApplicationHistoryResponse".into()
+    }
+}
+/// One sync that came to its end.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryEntry {
+    /// Number, growing.
+    #[prost(int64, tag = "1")]
+    pub id: i64,
+    /// Commit; one for each source, with commas, where there are several.
+    #[prost(string, tag = "2")]
+    pub revision: ::prost::alloc::string::String,
+    /// When it began.
+    #[prost(message, optional, tag = "3")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was done.
+    #[prost(message, optional, tag = "4")]
+    pub deployed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who asked for it; empty for automated sync.
+    #[prost(string, tag = "5")]
+    pub initiated_by: ::prost::alloc::string::String,
+}
+impl ::prost::Name for HistoryEntry {
+    const NAME: &'static str = "HistoryEntry";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.HistoryEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.HistoryEntry".into()
+    }
+}
+/// Where to go back to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackApplicationRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Entry of the history; 0 means the one before the last.
+    #[prost(int64, tag = "3")]
+    pub id: i64,
+    /// Whether objects that the entry does not have are deleted.
+    #[prost(bool, tag = "4")]
+    pub prune: bool,
+}
+impl ::prost::Name for RollbackApplicationRequest {
+    const NAME: &'static str = "RollbackApplicationRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.RollbackApplicationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.RollbackApplicationRequest".into()
+    }
+}
+/// The rollback was asked for; WatchApplications shows how it goes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RollbackApplicationResponse {
+    /// The application, held.
+    #[prost(message, optional, tag = "1")]
+    pub application: ::core::option::Option<Application>,
+}
+impl ::prost::Name for RollbackApplicationResponse {
+    const NAME: &'static str = "RollbackApplicationResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.RollbackApplicationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.RollbackApplicationResponse".into()
+    }
+}
+/// Which application.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseApplicationRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReleaseApplicationRequest {
+    const NAME: &'static str = "ReleaseApplicationRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.ReleaseApplicationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.ReleaseApplicationRequest".into()
+    }
+}
+/// It follows its branch again.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseApplicationResponse {
+    /// The application.
+    #[prost(message, optional, tag = "1")]
+    pub application: ::core::option::Option<Application>,
+}
+impl ::prost::Name for ReleaseApplicationResponse {
+    const NAME: &'static str = "ReleaseApplicationResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.ReleaseApplicationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.ReleaseApplicationResponse".into()
+    }
+}
 /// Generated client implementations.
 pub mod gitops_service_client {
     #![allow(
@@ -481,6 +670,123 @@ pub mod gitops_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Ends the sync that runs, or takes back the one that was asked for. Hooks that run are deleted.
+        pub async fn terminate_sync(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TerminateSyncRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TerminateSyncResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/TerminateSync",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("mlp.gitops.api.v1.GitopsService", "TerminateSync"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was synced when, newest first.
+        pub async fn get_application_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetApplicationHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetApplicationHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/GetApplicationHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "mlp.gitops.api.v1.GitopsService",
+                        "GetApplicationHistory",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Goes back to an entry of the history and stays there, automated sync or not, until it is released.
+        pub async fn rollback_application(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackApplicationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackApplicationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/RollbackApplication",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "mlp.gitops.api.v1.GitopsService",
+                        "RollbackApplication",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets an Application that is held follow its branch again.
+        pub async fn release_application(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseApplicationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseApplicationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/ReleaseApplication",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "mlp.gitops.api.v1.GitopsService",
+                        "ReleaseApplication",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -535,6 +841,38 @@ pub mod gitops_service_server {
             request: tonic::Request<super::SyncApplicationRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SyncApplicationResponse>,
+            tonic::Status,
+        >;
+        /// Ends the sync that runs, or takes back the one that was asked for. Hooks that run are deleted.
+        async fn terminate_sync(
+            &self,
+            request: tonic::Request<super::TerminateSyncRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TerminateSyncResponse>,
+            tonic::Status,
+        >;
+        /// What was synced when, newest first.
+        async fn get_application_history(
+            &self,
+            request: tonic::Request<super::GetApplicationHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetApplicationHistoryResponse>,
+            tonic::Status,
+        >;
+        /// Goes back to an entry of the history and stays there, automated sync or not, until it is released.
+        async fn rollback_application(
+            &self,
+            request: tonic::Request<super::RollbackApplicationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackApplicationResponse>,
+            tonic::Status,
+        >;
+        /// Lets an Application that is held follow its branch again.
+        async fn release_application(
+            &self,
+            request: tonic::Request<super::ReleaseApplicationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseApplicationResponse>,
             tonic::Status,
         >;
     }
@@ -786,6 +1124,192 @@ pub mod gitops_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SyncApplicationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/TerminateSync" => {
+                    #[allow(non_camel_case_types)]
+                    struct TerminateSyncSvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::UnaryService<super::TerminateSyncRequest>
+                    for TerminateSyncSvc<T> {
+                        type Response = super::TerminateSyncResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TerminateSyncRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::terminate_sync(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TerminateSyncSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/GetApplicationHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetApplicationHistorySvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::UnaryService<super::GetApplicationHistoryRequest>
+                    for GetApplicationHistorySvc<T> {
+                        type Response = super::GetApplicationHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetApplicationHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::get_application_history(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetApplicationHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/RollbackApplication" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackApplicationSvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::UnaryService<super::RollbackApplicationRequest>
+                    for RollbackApplicationSvc<T> {
+                        type Response = super::RollbackApplicationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackApplicationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::rollback_application(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackApplicationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/ReleaseApplication" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseApplicationSvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::UnaryService<super::ReleaseApplicationRequest>
+                    for ReleaseApplicationSvc<T> {
+                        type Response = super::ReleaseApplicationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseApplicationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::release_application(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseApplicationSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,5 +1,6 @@
 //! The command line as types. Every flag has its sentence here; `mlp --help` is a golden file.
 
+mod app;
 mod team;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mlp_model::Environment;
 
+pub(crate) use app::{App, AppVerb, Wait};
 pub(crate) use team::{Adopt, MemberKubeconfig, Offboard, Team, TeamOutput, TeamVerb};
 
 /// Exit codes, printed under `mlp --help`.
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Events(Events),
     /// Show what a team has and may do, and why something was refused.
     Team(Team),
+    /// Show Applications, sync them, and go back to what was.
+    App(App),
     /// Say how healthy an object is, as gitops-sync would.
     #[command(subcommand)]
     Health(Health),

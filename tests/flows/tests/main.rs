@@ -1,6 +1,7 @@
 //! Flows on the platform that `cargo mlp test` brought up; one binary, one module per story.
 
 mod adoption;
+mod applications;
 mod bad_input;
 mod commands;
 mod isolation;

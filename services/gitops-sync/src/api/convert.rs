@@ -2,12 +2,12 @@
 
 use kube::ResourceExt;
 use mlp_crds::Application;
-use mlp_crds::argocd::{HealthStatus, ResourceStatus};
+use mlp_crds::argocd::{HealthStatus, HistoryEntry, ResourceStatus};
 use mlp_host::grpc::Changed;
 use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::api::v1 as proto;
 
-use crate::domain::revision;
+use crate::domain::{hold, revision};
 use crate::events::wire;
 
 /// `team` is whose the destination is.
@@ -38,7 +38,21 @@ pub(super) fn application(application: &Application, team: String) -> proto::App
         operation_message: operation.message.unwrap_or_default(),
         reconciled_at: wire::timestamp(status.reconciled_at.as_deref()),
         resources: status.resources.iter().map(resource).collect(),
+        operation_waits: application.operation.is_some(),
+        held_revision: hold::held(application.annotations()).unwrap_or_default(),
         conditions: status.conditions.iter().map(|it| format!("{}: {}", it.type_, it.message)).collect(),
+    }
+}
+
+/// A sync that came to its end.
+pub(super) fn entry(entry: &HistoryEntry) -> proto::HistoryEntry {
+    let by = entry.rest.get("initiatedBy").and_then(|by| by.get("username")?.as_str());
+    proto::HistoryEntry {
+        id: entry.id,
+        revision: revision::joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions),
+        started_at: wire::timestamp(entry.deploy_started_at.as_deref()),
+        deployed_at: wire::timestamp(entry.deployed_at.as_deref()),
+        initiated_by: by.unwrap_or_default().to_owned(),
     }
 }
 

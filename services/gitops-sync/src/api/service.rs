@@ -5,19 +5,16 @@ use std::collections::HashMap;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::Api;
 use mlp_crds::Application;
-use mlp_crds::argocd::SyncOperation;
-use mlp_host::grpc::{Access, Authorizer, Identity, Objects, status_from};
+use mlp_host::grpc::{Access, Authorizer, Identity, Objects};
 use mlp_model::{labels, name};
 use mlp_proto::gitops::api::v1 as proto;
 use mlp_proto::gitops::api::v1::gitops_service_server::GitopsService;
-use serde_json::json;
 use tonic::{Request, Response, Status};
 
+use super::asks::Asks;
 use super::convert;
-use crate::domain::operation::RUNNING;
 
 /// Serves Applications to callers that may read and write them.
 #[derive(Clone)]
@@ -25,18 +22,19 @@ pub struct Applications {
     objects: Objects<Application>,
     client: kube::Client,
     authorizer: Authorizer,
-    manager: &'static str,
+    asks: Asks,
 }
 
 impl Applications {
     /// Serves what `objects` reads; asks for syncs through `client` as field manager `manager`.
-    pub const fn new(
+    pub fn new(
         objects: Objects<Application>,
         client: kube::Client,
         authorizer: Authorizer,
         manager: &'static str,
     ) -> Self {
-        Self { objects, client, authorizer, manager }
+        let asks = Asks::new(client.clone(), manager);
+        Self { objects, client, authorizer, asks }
     }
 
     /// The team that a namespace belongs to, or the platform.
@@ -53,32 +51,18 @@ impl Applications {
         convert::application(application, team)
     }
 
-    /// Writes `operation`, unless one waits or runs.
-    async fn ask(
+    /// The Application, to be changed by the caller, and who that is.
+    async fn to_change<T: Send + Sync>(
         &self,
-        application: &Application,
-        sync: &proto::SyncApplicationRequest,
-        user: &str,
-    ) -> Result<Application, Status> {
-        let phase = application
-            .status
-            .as_ref()
-            .and_then(|status| status.operation_state.as_ref())
-            .map(|state| state.phase.as_str());
-        if application.operation.is_some() || phase == Some(RUNNING) {
-            return Err(Status::failed_precondition("a sync is under way already; wait for its end"));
-        }
-        let revision = Some(sync.revision.clone()).filter(|revision| !revision.is_empty());
-        let wanted =
-            SyncOperation { revision, prune: sync.prune, dry_run: sync.dry_run, ..SyncOperation::default() };
-        let body = json!({
-            "metadata": {"resourceVersion": application.resource_version()},
-            "operation": {"initiatedBy": {"username": user}, "sync": wanted},
-        });
-        let params = PatchParams { field_manager: Some(self.manager.into()), ..PatchParams::default() };
-        let api = Api::<Application>::namespaced(self.client.clone(), &sync.namespace);
-        let patched = api.patch(&sync.name, &params, &Patch::Merge(&body)).await;
-        patched.map_err(|source| status_from(&mlp_reconcile::Error::of("ask for a sync", source)))
+        request: &Request<T>,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(Application, String), Status> {
+        let application = self.objects.get(request, namespace, name).await?;
+        let access = Access::new("patch", "argoproj.io", "applications").in_namespace(namespace).named(name);
+        self.authorizer.check(request, &access).await?;
+        let user = Identity::of(request).map(|identity| identity.user.clone()).unwrap_or_default();
+        Ok((application, user))
     }
 }
 
@@ -142,14 +126,54 @@ impl GitopsService for Applications {
         &self,
         request: Request<proto::SyncApplicationRequest>,
     ) -> Result<Response<proto::SyncApplicationResponse>, Status> {
-        let wanted = request.get_ref();
-        let application = self.objects.get(&request, &wanted.namespace, &wanted.name).await?;
-        let access = Access::new("patch", "argoproj.io", "applications");
-        let access = access.in_namespace(&wanted.namespace).named(&wanted.name);
-        self.authorizer.check(&request, &access).await?;
-        let user = Identity::of(&request).map(|identity| identity.user.clone()).unwrap_or_default();
-        let application = self.ask(&application, wanted, &user).await?;
+        let wish = request.get_ref();
+        let (application, user) = self.to_change(&request, &wish.namespace, &wish.name).await?;
+        let application = self.asks.sync(&application, wish, &user).await?;
         let application = Some(self.message(&application).await);
         Ok(Response::new(proto::SyncApplicationResponse { application }))
+    }
+
+    async fn terminate_sync(
+        &self,
+        request: Request<proto::TerminateSyncRequest>,
+    ) -> Result<Response<proto::TerminateSyncResponse>, Status> {
+        let proto::TerminateSyncRequest { namespace, name } = request.get_ref();
+        let (application, _) = self.to_change(&request, namespace, name).await?;
+        let application = self.asks.terminate(&application).await?;
+        let application = Some(self.message(&application).await);
+        Ok(Response::new(proto::TerminateSyncResponse { application }))
+    }
+
+    async fn get_application_history(
+        &self,
+        request: Request<proto::GetApplicationHistoryRequest>,
+    ) -> Result<Response<proto::GetApplicationHistoryResponse>, Status> {
+        let proto::GetApplicationHistoryRequest { namespace, name } = request.get_ref();
+        let application = self.objects.get(&request, namespace, name).await?;
+        let history = application.status.unwrap_or_default().history;
+        let entries = history.iter().rev().map(convert::entry).collect();
+        Ok(Response::new(proto::GetApplicationHistoryResponse { entries }))
+    }
+
+    async fn rollback_application(
+        &self,
+        request: Request<proto::RollbackApplicationRequest>,
+    ) -> Result<Response<proto::RollbackApplicationResponse>, Status> {
+        let wish = request.get_ref();
+        let (application, user) = self.to_change(&request, &wish.namespace, &wish.name).await?;
+        let application = self.asks.rollback(&application, wish, &user).await?;
+        let application = Some(self.message(&application).await);
+        Ok(Response::new(proto::RollbackApplicationResponse { application }))
+    }
+
+    async fn release_application(
+        &self,
+        request: Request<proto::ReleaseApplicationRequest>,
+    ) -> Result<Response<proto::ReleaseApplicationResponse>, Status> {
+        let proto::ReleaseApplicationRequest { namespace, name } = request.get_ref();
+        let (application, _) = self.to_change(&request, namespace, name).await?;
+        let application = self.asks.release(&application).await?;
+        let application = Some(self.message(&application).await);
+        Ok(Response::new(proto::ReleaseApplicationResponse { application }))
     }
 }

@@ -3,7 +3,7 @@
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits), [`compare`] (in sync or
-//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`window`] and [`operation`] (whether to sync), [`status`] (what
+//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`] and [`operation`] (whether to sync), [`status`] (what
 //! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications.
 
 pub mod application_set;
@@ -13,6 +13,7 @@ pub mod credential;
 pub mod duration;
 pub mod glob;
 pub mod helm;
+pub mod hold;
 pub mod hook;
 pub mod identity;
 pub mod ignore;

@@ -16,6 +16,8 @@ use super::{revision, selection};
 
 /// The word for an operation under way.
 pub const RUNNING: &str = "Running";
+/// The word for an operation that a person ends; only the last of its hooks is waited for.
+pub const TERMINATING: &str = "Terminating";
 /// The word for an operation that did all.
 pub const SUCCEEDED: &str = "Succeeded";
 /// The word for an operation that could not do all.
@@ -47,6 +49,8 @@ pub enum Step {
     Refuse(OperationState),
     /// Nothing while a window is closed; the operation says why, where there is one.
     Closed(Option<OperationState>, Closed),
+    /// End what runs, because a person says so.
+    Terminate(OperationState),
     /// Start or resume; the state is written before anything is applied.
     Run(OperationState),
 }
@@ -92,6 +96,9 @@ pub fn next(situation: Situation<'_>) -> Step {
 /// What is to be done, whatever the windows say.
 fn regardless(situation: Situation<'_>) -> Step {
     let last = situation.status.operation_state.as_ref();
+    if let Some(ending) = last.filter(|state| state.phase == TERMINATING) {
+        return Step::Terminate(ending.clone());
+    }
     if let Some(running) = last.filter(|state| state.phase == RUNNING) {
         return resume(situation, running);
     }
@@ -356,6 +363,13 @@ pub fn fail(state: &mut OperationState, rule: RetryRule, message: String, now: T
         state.phase = FAILED.into();
         state.message = Some(message);
     }
+}
+
+/// Ends an operation that a person ended.
+pub fn terminate(state: &mut OperationState, now: Timestamp) {
+    state.phase = FAILED.into();
+    state.message = Some("Operation terminated".into());
+    state.finished_at = Some(seconds(now));
 }
 
 /// Ends an operation that did all.

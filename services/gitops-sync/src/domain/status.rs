@@ -26,6 +26,8 @@ pub const COMPARISON: &str = "ComparisonError";
 pub const EXCLUDED: &str = "ExcludedResourceWarning";
 /// Condition type for a sync that waits for a window of the project; Argo CD has no word for it.
 pub const WINDOW: &str = "SyncWindowWarning";
+/// Condition type for an Application that stays at a revision; Argo CD has no word for it.
+pub const HELD: &str = "HeldWarning";
 /// Condition type for a sync that failed and is not tried again.
 pub const SYNC: &str = "SyncError";
 

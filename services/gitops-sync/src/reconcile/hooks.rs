@@ -19,6 +19,7 @@ use crate::domain::identity::{self, ObjectId, TRACKING_ID};
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::operation::attempt;
 use crate::domain::picture::{Extra, LiveHook, Picture};
+use crate::domain::request::Propagation;
 use crate::domain::revision;
 use crate::error::Error;
 
@@ -151,9 +152,26 @@ impl ApplicationReconciler {
     }
 
     async fn delete_hook(&self, work: &Work<'_>, id: &ObjectId) -> Result<(), Error> {
-        let extra =
-            Extra { id: id.clone(), options: ObjectOptions::default(), deleting: false, health: None };
-        self.delete(&extra, work.request.pruning.propagation).await
+        self.delete(&as_extra(id), work.request.pruning.propagation).await
+    }
+
+    /// Ends the hooks of an attempt that still run; gives what is waited for.
+    pub(super) async fn end_attempt(
+        &self,
+        picture: &Picture,
+        state: &OperationState,
+        propagation: Propagation,
+    ) -> Result<Option<String>, Error> {
+        let sync = format!("{}/", attempt(state));
+        let mut waits = None;
+        let of_sync = picture.hooks.iter().filter(|one| one.live.attempt.starts_with(&sync));
+        for one in of_sync.filter(|one| !one.live.has_ended()) {
+            if !one.live.deleting {
+                self.delete(&as_extra(&one.id), propagation).await?;
+            }
+            waits.get_or_insert(format!("waiting for hook {} to be gone", one.id));
+        }
+        Ok(waits)
     }
 
     /// Hooks of earlier syncs that still run are ended before anything of this one begins; gives what is waited for.
@@ -216,6 +234,11 @@ impl ApplicationReconciler {
         });
         found.map(|(_, wanted)| policy(wanted)).unwrap_or_default()
     }
+}
+
+/// A hook, to be deleted.
+fn as_extra(id: &ObjectId) -> Extra {
+    Extra { id: id.clone(), options: ObjectOptions::default(), deleting: false, health: None }
 }
 
 /// When a hook runs and goes.

@@ -33,10 +33,11 @@ use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler, Recorder};
 
 use crate::domain::SERVICE;
 use crate::domain::consent;
+use crate::domain::hold;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
-use crate::domain::status::{EXCLUDED, Fault, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
+use crate::domain::status::{EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
 use crate::error::Error;
 use crate::render::Renderers;
 use crate::store::Repositories;
@@ -131,10 +132,13 @@ impl ApplicationReconciler {
     async fn look(&self, application: &mut Arc<Application>) -> Result<Looked, Error> {
         let status = application.status.clone().unwrap_or_default();
         let operation = status.operation_state.clone();
-        let fault = |faults: Vec<Fault>, request: Option<Request>, next: Duration| Looked {
-            outcome: Outcome { faults, operation: operation.clone(), ..Outcome::default() },
-            request,
-            next,
+        let fault = |faults: Vec<Fault>, request: Option<Request>, next: Duration| {
+            let mut operation = operation.clone();
+            // It need not be readable to be ended; hooks that run are ended by the next sync.
+            if let Some(state) = operation.as_mut().filter(|state| state.phase == operation::TERMINATING) {
+                operation::terminate(state, Timestamp::now());
+            }
+            Looked { outcome: Outcome { faults, operation, ..Outcome::default() }, request, next }
         };
         let request = match request::validate(&application.spec) {
             Ok(request) => request,
@@ -151,7 +155,9 @@ impl ApplicationReconciler {
         };
         let asked = application.operation.clone();
         let fresh = application.annotations().contains_key(REFRESH) || asked.is_some();
-        let revisions = request.revisions(operation::pinned(&status, asked.as_ref()).as_deref());
+        let pinned = operation::pinned(&status, asked.as_ref());
+        let held = hold::held(application.annotations());
+        let revisions = request.revisions(pinned.as_deref().or(held.as_deref()));
         let rendered = match self.render(application, &request, &permission, &revisions, fresh).await? {
             Ok(rendered) => rendered,
             Err(unread) => return Ok(fault(vec![unread], Some(request), poll)),
@@ -177,6 +183,9 @@ impl ApplicationReconciler {
             picture.gaps.iter().map(|gap| Fault::new(crate::domain::status::COMPARISON, gap.clone())),
         );
         outcome.faults.extend(rendered.left_out.iter().map(|words| Fault::new(EXCLUDED, words.clone())));
+        if let Some(held) = &held {
+            outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
+        }
         let situation = Situation {
             request: &request,
             status: &status,
@@ -195,6 +204,14 @@ impl ApplicationReconciler {
                 outcome.operation = state.or(outcome.operation);
                 outcome.faults.push(Fault::new(WINDOW, closed.why));
                 next = next.min(closed.until.map_or(next, |due| until(due, now)));
+            }
+            Step::Terminate(mut state) => {
+                match self.end_attempt(&picture, &state, request.pruning.propagation).await? {
+                    Some(waits) => state.message = Some(waits),
+                    None => operation::terminate(&mut state, now),
+                }
+                next = next.min(UNDER_WAY);
+                outcome.operation = Some(state);
             }
             Step::Run(mut state) => {
                 outcome.operation = Some(state.clone());

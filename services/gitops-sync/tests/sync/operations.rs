@@ -1,11 +1,13 @@
 //! Syncs that a person asks for: tried only, or about some objects alone.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::{Patch, PatchParams};
 use mlp_crds::argocd::ApplicationStatus;
 use mlp_harness::wait_until;
 use serde_json::{Value, json};
 
-use crate::world::{LIMIT, NAME, World, phase, settings, word};
+use crate::world::{LIMIT, NAME, World, automated, phase, settings, word};
 
 const LEFT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: left}\n";
 const WRONG: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 0}]}\n";
@@ -98,5 +100,75 @@ async fn one_that_names_objects_leaves_the_others_as_they_are() {
     world.ask(gone).await;
     world.greeting(None).await;
     assert!(world.maps().get_opt("left").await.unwrap().is_some());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_held_stays_where_it_is_until_it_is_released() {
+    let world = World::new().await;
+    world.commit(&[("a.yaml", &settings("one"))]);
+    let running = world.start().await;
+    world.declare(automated()).await;
+    world.greeting(Some("one")).await;
+    let status = world.status("the first sync", |status| !status.history.is_empty()).await;
+    let first = status.history[0].revision.clone().unwrap();
+    world.commit(&[("a.yaml", &settings("two"))]);
+    world.greeting(Some("two")).await;
+
+    let hold = |revision: Value| json!({"metadata": {"annotations": {"mlplatform.dev/hold": revision, "mlplatform.dev/held-by": "ada"}}});
+    let applications = world.applications();
+    applications.patch(NAME, &PatchParams::default(), &Patch::Merge(&hold(json!(first)))).await.unwrap();
+    world.greeting(Some("one")).await;
+    let says = |status: &ApplicationStatus| {
+        let held = |one: &mlp_crds::argocd::ApplicationCondition| {
+            one.type_ == "HeldWarning" && one.message.contains("by ada")
+        };
+        word(status) == "Synced" && status.conditions.iter().any(held)
+    };
+    world.status("held and in sync", says).await;
+    world.commit(&[("a.yaml", &settings("three"))]);
+    // What somebody changes is healed, to what is held: by then the newer commit was seen, and passed over.
+    world
+        .maps()
+        .patch("settings", &PatchParams::default(), &Patch::Merge(json!({"data": {"greeting": "by hand"}})))
+        .await
+        .unwrap();
+    world.greeting(Some("one")).await;
+
+    applications.patch(NAME, &PatchParams::default(), &Patch::Merge(&hold(Value::Null))).await.unwrap();
+    world.greeting(Some("three")).await;
+    world.status("no hold", |status| word(status) == "Synced" && status.conditions.is_empty()).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_terminated_ends_its_hooks_and_is_not_tried_again() {
+    let world = World::new().await;
+    let hook = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "migrate", "annotations": {"argocd.argoproj.io/hook": "PreSync"}},
+        "spec": {"restartPolicy": "Never", "schedulingGates": [{"name": "example.org/test"}],
+            "automountServiceAccountToken": false, "containers": [{"name": "main", "image": "hook:1"}]},
+    });
+    world.commit(&[("a.yaml", &settings("hello")), ("1.json", &hook.to_string())]);
+    let running = world.start().await;
+    world.declare(automated()).await;
+    let pods = Api::<Pod>::namespaced(world.client.clone(), world.namespace.name());
+    wait_until(LIMIT, "the hook", || async { pods.get_opt("migrate").await.ok()? }).await.unwrap();
+    let ends = json!({"status": {"operationState": {"phase": "Terminating"}}});
+    let waits = |status: &ApplicationStatus| {
+        let message = status.operation_state.as_ref().and_then(|state| state.message.clone());
+        message.is_some_and(|message| message.contains("waiting for hook"))
+    };
+    world.status("the hook waited for", waits).await;
+    world.applications().patch_status(NAME, &PatchParams::default(), &Patch::Merge(&ends)).await.unwrap();
+    let status = world.status("the end", |status| phase(status) == "Failed").await;
+    assert_eq!(status.operation_state.unwrap().message.as_deref(), Some("Operation terminated"));
+    assert!(pods.get_opt("migrate").await.unwrap().is_none());
+    let blocked = |status: &ApplicationStatus| {
+        status.conditions.iter().any(|one| one.message.contains("is not tried again"))
+    };
+    world.status("no further attempt", blocked).await;
+    world.greeting(None).await;
     running.stop().await;
 }

@@ -1,7 +1,9 @@
 //! One file or folder per verb; this one only dispatches.
 
+mod app;
 mod bench;
 pub(crate) mod broker_keys;
+mod calls;
 mod completion;
 mod doctor;
 mod down;
@@ -31,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Env => env::env(&global),
         Command::Logs(flags) => logs::logs(&global, &flags).await,
         Command::Events(verb) => events::events(&global, &verb).await,
+        Command::App(flags) => app::app(&global, &flags).await,
         Command::Team(flags) => team::team(&global, &flags).await,
         Command::Health(verb) => health::health(&verb),
         Command::Restart(flags) => restart::restart(&global, &flags).await,

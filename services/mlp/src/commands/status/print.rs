@@ -39,6 +39,11 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table
 }
 
+/// The table as text, without blanks at the ends of its lines.
+pub(crate) fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
 fn teams(report: &Report) -> Table {
     let mut header = vec!["team", "state", "namespaces"];
     header.extend(QUOTA_KEYS.map(|(_, heading)| heading));

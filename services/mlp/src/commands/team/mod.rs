@@ -11,17 +11,17 @@ use std::path::PathBuf;
 
 use kube::api::{Api, PatchParams};
 use mlp_crds::Team;
-use mlp_host::grpc::{ChannelOptions, ServiceChannel, channel};
-use mlp_model::Secret;
+use mlp_host::grpc::ServiceChannel;
 use mlp_proto::team::api::v1 as proto;
 use mlp_proto::team::api::v1::team_service_client::TeamServiceClient;
-use serde::Serialize;
 use tonic::Status;
 
 use crate::cli::{self, Global, TeamOutput, TeamVerb};
-use crate::commands::events::body;
+use crate::commands::calls;
 use crate::exit::{Failure, Outcome};
 use crate::platform::Platform;
+
+const SERVICE: &str = "team-isolation";
 
 /// Runs one of the verbs.
 pub(crate) async fn team(global: &Global, flags: &cli::Team) -> Outcome {
@@ -81,8 +81,8 @@ pub(crate) async fn team(global: &Global, flags: &cli::Team) -> Outcome {
             let answer = answer.map_err(refused)?.into_inner();
             match flags.output {
                 TeamOutput::Text => println!("{}", print::compliance(&answer)),
-                TeamOutput::Json => json(&print::ComplianceJson::of(&answer))?,
-                TeamOutput::Sarif => json(&sarif::log(team, &answer))?,
+                TeamOutput::Json => calls::json(&print::ComplianceJson::of(&answer))?,
+                TeamOutput::Sarif => calls::json(&sarif::log(team, &answer))?,
             }
             if answer.percent < 100 {
                 return Err(Failure::failed(format!(
@@ -99,15 +99,7 @@ async fn connect(
     platform: &Platform,
     maybe_token: Option<&PathBuf>,
 ) -> Result<TeamServiceClient<ServiceChannel>, Failure> {
-    let service = platform.service("team-isolation")?;
-    let path = maybe_token.unwrap_or(&platform.token);
-    let token = std::fs::read_to_string(path)
-        .map_err(|error| Failure::while_doing(&format!("reading the token {}", path.display()), &error))?;
-    let options = ChannelOptions { token: Some(Secret::new(token)), ..ChannelOptions::default() };
-    let channel = channel(&service.grpc, &options).await;
-    Ok(TeamServiceClient::new(
-        channel.map_err(|error| Failure::while_doing("calling team-isolation", &error))?,
-    ))
+    Ok(TeamServiceClient::new(calls::connect(platform, SERVICE, maybe_token).await?))
 }
 
 /// The Team of this name, where there is one.
@@ -122,7 +114,7 @@ fn as_mlp() -> PatchParams {
 }
 
 fn refused(status: Status) -> Failure {
-    Failure::failed(format!("team-isolation: {:?}: {}", status.code(), status.message()))
+    calls::refused(SERVICE, &status)
 }
 
 /// `namespace/pod` and `namespace/pod:port` (or `address:port`) as a request.
@@ -140,23 +132,13 @@ where
 {
     match output {
         TeamOutput::Text => println!("{}", print(answer)),
-        TeamOutput::Json => {
-            let message = body::read(&T::full_name(), &answer.encode_to_vec());
-            json(&message.ok_or_else(|| Failure::failed("the answer is of a newer version than this mlp"))?)?;
-        }
+        TeamOutput::Json => calls::message(answer)?,
         TeamOutput::Sarif => {
             return Err(Failure::usage(
                 "--output sarif is for `cargo mlp team compliance`; write text or json",
             ));
         }
     }
-    Ok(())
-}
-
-fn json(value: &impl Serialize) -> Outcome {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::while_doing("writing JSON", &error))?;
-    println!("{text}");
     Ok(())
 }
 

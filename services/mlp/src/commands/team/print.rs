@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mlp_proto::team::api::v1 as proto;
 use serde::Serialize;
 
-use crate::commands::status::print::table;
+use crate::commands::status::print::{table, trimmed};
 
 pub(super) fn namespaces(answer: &proto::ListNamespacesResponse) -> String {
     if answer.namespaces.is_empty() {
@@ -156,8 +156,4 @@ impl ComplianceJson {
         });
         Self { percent: answer.percent, checks: checks.collect() }
     }
-}
-
-fn trimmed(table: &comfy_table::Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }

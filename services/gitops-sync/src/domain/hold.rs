@@ -1,0 +1,88 @@
+//! A hold: an Application stays at a revision, whatever its branch does, until a person releases it.
+//!
+//! A rollback that automated sync undoes a moment later helps nobody (argo-cd#5351, kargo#3016), and one that needs automated sync to
+//! be turned off first is late. The hold takes the place of the spec's revision: drift is healed as ever, to the
+//! revision that is held.
+
+use std::collections::BTreeMap;
+
+use mlp_crds::argocd::{HistoryEntry, Source};
+
+use super::request::Request;
+use super::revision;
+
+/// The annotation that holds: a revision; one for each source, with commas, where there are several.
+pub const HOLD: &str = "mlplatform.dev/hold";
+/// The annotation that says who holds.
+pub const HELD_BY: &str = "mlplatform.dev/held-by";
+/// Longest text of a hold that is read.
+const LONGEST: usize = 1_000;
+
+/// The revision that is held, where one is.
+pub fn held(annotations: &BTreeMap<String, String>) -> Option<String> {
+    let text = annotations.get(HOLD).map(|text| text.trim())?;
+    (!text.is_empty() && text.len() <= LONGEST).then(|| text.to_owned())
+}
+
+/// What people are told of a hold.
+pub fn said(annotations: &BTreeMap<String, String>, revision: &str) -> String {
+    let by = annotations.get(HELD_BY).map(|user| format!(" by {user}")).unwrap_or_default();
+    format!("held at {revision}{by}: newer commits are not applied; to go on, remove the annotation {HOLD}")
+}
+
+/// The revision of an entry of the history, where the Application can go back to it.
+///
+/// # Errors
+/// The entry is of another source than the spec has now.
+pub fn revision_of(entry: &HistoryEntry, request: &Request) -> Result<String, String> {
+    let place = |source: &Source| Source { target_revision: None, ..source.clone() };
+    let (now, several) = request.sources();
+    let same = entry.source.as_ref().map(place) == now.as_ref().map(place)
+        && entry.sources.iter().map(place).eq(several.iter().map(place));
+    if !same {
+        return Err(format!(
+            "entry {} of the history was made from another source than spec.source is now; change the spec instead",
+            entry.id
+        ));
+    }
+    Ok(revision::joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions))
+}
+
+#[cfg(test)]
+mod tests {
+    use mlp_crds::argocd::ApplicationSpec;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::request;
+
+    #[test]
+    fn a_hold_is_a_revision_and_says_how_it_ends() {
+        let annotations = |text: &str| {
+            BTreeMap::from([(HOLD.to_owned(), text.to_owned()), (HELD_BY.to_owned(), "ada".to_owned())])
+        };
+        assert_eq!(held(&annotations(" abc ")).as_deref(), Some("abc"));
+        assert_eq!(held(&annotations("")), None);
+        assert_eq!(held(&annotations(&"a".repeat(2_000))), None);
+        let said = said(&annotations("abc"), "abc");
+        assert!(
+            said.contains("held at abc by ada") && said.contains("remove the annotation mlplatform.dev/hold"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn one_goes_back_within_the_same_source() {
+        let spec = |path: &str| -> ApplicationSpec {
+            serde_json::from_value(json!({"project": "default", "destination": {"namespace": "ml"},
+                "source": {"repoURL": "https://git.example/x", "path": path, "targetRevision": "main"}}))
+            .unwrap()
+        };
+        let entry: HistoryEntry = serde_json::from_value(json!({"id": 3, "revision": "abc",
+            "source": {"repoURL": "https://git.example/x", "path": "web", "targetRevision": "old"}}))
+        .unwrap();
+        let of = |path: &str| revision_of(&entry, &request::validate(&spec(path)).unwrap());
+        assert_eq!(of("web"), Ok("abc".to_owned()));
+        assert!(of("other").unwrap_err().contains("entry 3"));
+    }
+}

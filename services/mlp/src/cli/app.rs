@@ -1,0 +1,100 @@
+//! `cargo mlp app ...` as types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use mlp_host::config::duration;
+
+use super::Output;
+
+/// Flags of `cargo mlp app`.
+#[derive(Debug, Args)]
+pub(crate) struct App {
+    /// Call with the bearer token in this file instead of the administrator's.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Namespace of the Application; found by its name where this is left out.
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Output format.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) verb: AppVerb,
+}
+
+/// `cargo mlp app ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppVerb {
+    /// List Applications with their states.
+    List,
+    /// Show an Application, its objects, and what it waits for.
+    Get {
+        /// The Application.
+        name: String,
+    },
+    /// Ask for a sync.
+    Sync(AppSync),
+    /// End the sync that runs.
+    Terminate {
+        /// The Application.
+        name: String,
+    },
+    /// List what was synced when, newest first.
+    History {
+        /// The Application.
+        name: String,
+    },
+    /// Go back to an entry of the history, and stay there until `release`.
+    Rollback(AppRollback),
+    /// Let an Application that is held follow its branch again.
+    Release {
+        /// The Application.
+        name: String,
+    },
+}
+
+/// Flags of `cargo mlp app sync`.
+#[derive(Debug, Args)]
+pub(crate) struct AppSync {
+    /// The Application.
+    pub(crate) name: String,
+    /// Revision in place of the Application's own.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) revision: String,
+    /// Delete objects that left git.
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Only say what would come of it.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+/// Flags of `cargo mlp app rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct AppRollback {
+    /// The Application.
+    pub(crate) name: String,
+    /// Entry of the history; the one before the last where this is left out.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    pub(crate) id: i64,
+    /// Delete objects that the entry does not have.
+    #[arg(long)]
+    pub(crate) prune: bool,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+/// Whether the end is waited for.
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// Wait for the end, and fail where it fails.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// The longest time that it is waited for.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration, requires = "wait")]
+    pub(crate) timeout: Duration,
+}
