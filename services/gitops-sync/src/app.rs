@@ -99,7 +99,7 @@ impl Leader {
         let wakes = caches.wakes(applications.clone());
         let all = Api::<ApplicationSet>::all(client.clone());
         let sets = Controller::new(SETS, all, watcher::Config::default(), options(&config, writes));
-        let (sets, generated) = generated(sets, &client);
+        let (sets, generated) = generated(sets, &client, &config.host.namespace);
         let set_reconciler = SetReconciler::new(SetParts {
             client: client.clone(),
             applications: applications.clone(),

@@ -3,6 +3,7 @@
 //! Sources: GitHub REST `GET /repos/{owner}/{repo}/pulls`, GitLab `GET /projects/{id}/merge_requests`, Gitea
 //! `GET /repos/{owner}/{repo}/pulls`. Nothing is followed elsewhere, and no token goes over an open connection.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlp_model::{Class, Classified, Secret};
@@ -118,17 +119,36 @@ impl Forges {
         let api = query.api.clone();
         let url = address(query).map_err(|why| Error::NotAllowed { api: api.clone(), why })?;
         allowed(query, &url, asker).map_err(|why| Error::NotAllowed { api: api.clone(), why })?;
-        let mut all = Vec::new();
+        let mut all = BTreeMap::new();
+        // One that is closed while pages are read moves others to a page that was read: they are found the second time.
+        if !self.pages(query, &url, asker, &mut all).await? {
+            self.pages(query, &url, asker, &mut all).await?;
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// Reads all pages; gives whether there was one alone.
+    async fn pages(
+        &self,
+        query: &Query,
+        url: &Url,
+        asker: &Asker,
+        all: &mut BTreeMap<i64, PullRequest>,
+    ) -> Result<bool, Error> {
+        let (api, mut filled) = (query.api.clone(), 0);
         for page in 1..=PAGES {
-            let found = self.page(query, numbered(query.forge, &url, page), asker).await?;
-            let is_last = found.len() < PAGE;
+            let found = self.page(query, numbered(query.forge, url, page), asker).await?;
+            // Gitea's administrator may have pages be shorter than what is asked for.
+            filled += usize::from(!found.is_empty());
+            let is_last = found.is_empty() || (query.forge != Forge::Gitea && found.len() < PAGE);
             for one in &found {
                 let read = read(query.forge, one);
                 let why = || format!("{} answers what is no list of pull requests", query.repository);
-                all.push(read.ok_or_else(|| Error::Strange { api: api.clone(), why: why() })?);
+                let one = read.ok_or_else(|| Error::Strange { api: api.clone(), why: why() })?;
+                all.insert(one.number, one);
             }
             if is_last {
-                return Ok(all);
+                return Ok(filled <= 1);
             }
         }
         let why = format!("{} has more than {} open pull requests", query.repository, PAGE * PAGES);

@@ -66,6 +66,12 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     mode(&maps, "one").await?;
     mlp_ok(&["app", "release", "fleet-web"]);
     mode(&maps, "three").await?;
+    let applications = Api::<Application>::namespaced(client.clone(), "fleet-team");
+    until(&applications, "fleet-web", "the sync after the release done", |one| {
+        let state = one.status.as_ref().and_then(|status| status.operation_state.as_ref());
+        state.is_some_and(|state| state.phase == "Succeeded")
+    })
+    .await?;
 
     fails(&["app", "terminate", "fleet-web"], "no sync is under way");
     fails(&["app", "release", "fleet-web"], "it is not held");
@@ -75,7 +81,6 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     assert_eq!(shown["application"]["syncStatus"], "Synced", "{shown}");
 
     remove(&Api::<ApplicationSet>::namespaced(client.clone(), "fleet-team"), "fleet").await?;
-    let applications = Api::<Application>::namespaced(client.clone(), "fleet-team");
     wait_until(LIMIT, "the application gone with its set", || async {
         applications.get_opt("fleet-web").await.ok()?.is_none().then_some(())
     })

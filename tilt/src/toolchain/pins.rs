@@ -187,13 +187,13 @@ pub const HELM: Tool = Tool {
 /// Fills the Go templates of ApplicationSets: a program of our own, made of Go's templates and sprig.
 pub const GOTEMPLATE: Tool = Tool {
     name: "gotemplate",
-    version: "v0.1.0",
+    version: "v0.1.1",
     folder: "gotemplate",
     module: "mlplatform.dev/gotemplate",
     package: "mlplatform.dev/gotemplate",
     linker_flags: "",
     version_arguments: &["version"],
-    version_text: "v0.1.0",
+    version_text: "v0.1.1",
     purpose: "fills Go templates of ApplicationSets",
     cold_build_minutes: 1,
 };

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const version = "v0.1.0"
+const version = "v0.1.1"
 
 type input struct {
 	Template   any              `json:"template"`
@@ -160,28 +160,24 @@ func normalize(name string) string {
 	return strings.Trim(name, "-.")
 }
 
-// slugify takes a text, after the longest length (50) and whether to cut between words (no), both optional.
+// slugify takes a text, after the longest length (50) and whether to cut between words (yes), both optional.
 func slugify(arguments ...any) (string, error) {
-	longest, between := 50, false
-	var text string
-	for _, argument := range arguments {
-		switch argument := argument.(type) {
-		case int:
-			longest = argument
-		case float64:
-			longest = int(argument)
-		case bool:
-			between = argument
-		case string:
-			text = argument
-		default:
-			return "", fmt.Errorf("slugify: %v is neither a number, nor true or false, nor a text", argument)
+	longest, between, text := 50, true, ""
+	for place, argument := range arguments {
+		var fits bool
+		switch place {
+		case len(arguments) - 1:
+			text, fits = argument.(string)
+		case 0:
+			longest, fits = argument.(int)
+		case 1:
+			between, fits = argument.(bool)
+		}
+		if !fits {
+			return "", fmt.Errorf("slugify takes a length, true or false, and a text, the first two optional; not %v", argument)
 		}
 	}
 	// The package keeps its settings for all calls; there is one at a time.
 	slug.MaxLength, slug.EnableSmartTruncate = longest, between
-	if text == "" {
-		return "", nil
-	}
-	return slug.Make(strings.ReplaceAll(text, "/", "-")), nil
+	return slug.Make(normalize(text)), nil
 }

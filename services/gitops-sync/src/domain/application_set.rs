@@ -1,12 +1,13 @@
 //! `ApplicationSet`: from generators to Applications, as Argo CD does it.
 //!
-//! In reading order: [`parameters`] (what fills a template), [`template`] (filling it), [`selector`], [`generators`]
+//! In reading order: [`budget`] (how much it may take), [`parameters`] (what fills a template), [`template`] (filling it), [`selector`], [`generators`]
 //! with [`git`] and [`pull_requests`] (where parameters come from), [`made`] (Applications), [`plan`] (what is to be done),
 //! [`status`].
 //!
 //! What must be asked of the world is a [`Need`]: whoever has the world answers it and asks again, with all that is
 //! [`Known`] so far.
 
+pub mod budget;
 pub mod generators;
 pub mod git;
 pub mod made;
@@ -21,8 +22,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use budget::Budget;
 use parameters::Parameters;
 use pull_requests::{PullRequest, Query};
+
+use super::project::Tenant;
 
 /// The most sets of parameters of one ApplicationSet: Argo CD's own bound for what a status can hold.
 pub const MOST: usize = 5_000;
@@ -41,7 +45,7 @@ pub enum Need {
     Files {
         /// Address.
         repository: String,
-        /// Branch, tag, commit or `HEAD`.
+        /// The commit that was listed.
         revision: String,
         /// Their paths.
         paths: Vec<String>,
@@ -57,6 +61,8 @@ pub enum Need {
 pub enum Found {
     /// Folders and files.
     Listing {
+        /// The commit, in full.
+        revision: String,
         /// Paths of folders, sorted; not the root.
         folders: Vec<String>,
         /// Paths of files, sorted.
@@ -68,6 +74,19 @@ pub enum Found {
     PullRequests(Vec<PullRequest>),
     /// One value for each object of parameters.
     Filled(Vec<Value>),
+}
+
+impl Found {
+    /// What it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let texts = |all: &[String]| all.iter().map(|text| text.len() + 32).sum::<usize>();
+        match self {
+            Self::Listing { folders, files, .. } => texts(folders) + texts(files),
+            Self::Files(all) => all.iter().map(|(path, text)| path.len() + text.len() + 64).sum(),
+            Self::PullRequests(all) => all.iter().map(|one| one.title.len() + 512).sum(),
+            Self::Filled(all) => all.iter().map(budget::size).sum(),
+        }
+    }
 }
 
 /// All that was asked and answered.
@@ -86,6 +105,11 @@ pub struct Cluster {
     pub labels: BTreeMap<String, String>,
     /// Annotations of its Secret.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// The clusters that a set may see: where they are and how they are labelled is the platform's.
+pub fn visible(clusters: Vec<Cluster>, tenant: Option<&Tenant>) -> Vec<Cluster> {
+    if tenant == Some(&Tenant::Platform) { clusters } else { Vec::new() }
 }
 
 /// Why there are no Applications (yet).
@@ -114,6 +138,8 @@ pub struct Context<'a> {
     pub known: &'a Known,
     /// Clusters besides this one, or this one under its own Secret.
     pub clusters: &'a [Cluster],
+    /// What it may still take.
+    pub budget: &'a Budget,
 }
 
 impl Context<'_> {
@@ -126,15 +152,20 @@ impl Context<'_> {
     /// # Errors
     /// [`Halt::Needs`] where Go must fill it.
     pub fn fill(&self, template: &Value, parameters: &[Parameters]) -> Result<Vec<Value>, Halt> {
-        if parameters.is_empty() || !template::is_template(template) {
-            return Ok(parameters.iter().map(|_| template.clone()).collect());
-        }
-        if !self.go {
-            return Ok(parameters.iter().map(|one| template::fill(template, one)).collect());
+        if !self.go || parameters.is_empty() || !template::is_template(template) {
+            let filled = parameters.iter().map(|one| {
+                let filled = if self.go { template.clone() } else { template::fill(template, one) };
+                self.budget.hold(&filled)?;
+                Ok(filled)
+            });
+            return filled.collect();
         }
         let input = json!({ "template": template, "parameters": parameters, "options": self.options });
         match self.ask(Need::Filled(input.to_string()))? {
-            Found::Filled(values) if values.len() == parameters.len() => Ok(values.clone()),
+            Found::Filled(values) if values.len() == parameters.len() => {
+                values.iter().try_for_each(|value| self.budget.hold(value))?;
+                Ok(values.clone())
+            }
             _ => Err(Halt::Refused("spec.goTemplate: the templates were not filled".to_owned())),
         }
     }

@@ -57,6 +57,11 @@ impl Glob {
         self.test(text, Some('/'))
     }
 
+    /// What matching takes for each character of a text, in steps.
+    pub fn cost(&self) -> usize {
+        self.alternatives.iter().map(|tokens| tokens.len().max(1)).sum()
+    }
+
     fn test(&self, text: &str, separator: Option<char>) -> bool {
         let characters: Vec<char> = text.chars().collect();
         self.alternatives.iter().any(|tokens| tokens_match(tokens, &characters, separator))

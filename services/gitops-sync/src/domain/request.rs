@@ -2,6 +2,8 @@
 
 mod source;
 
+pub use source::wrong_address;
+
 use std::time::Duration;
 
 use mlp_crds::argocd::{ApplicationSpec, Automated, Source, SyncPolicy};

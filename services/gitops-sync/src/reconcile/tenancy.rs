@@ -29,6 +29,8 @@ pub struct Caches {
     pub(super) credentials: Store<Secret>,
 }
 
+/// Where kubectl keeps what it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// The word that labels a Secret as a cluster's.
 const CLUSTER: &str = "cluster";
 /// The ConfigMap of Argo CD's configuration, in its control namespace.
@@ -108,8 +110,13 @@ fn cluster(secret: &Secret) -> Cluster {
         server: text("server"),
         project: text("project"),
         labels: secret.labels().clone(),
-        annotations: secret.annotations().clone(),
+        // What kubectl keeps there holds the Secret's data.
+        annotations: secret.annotations().iter().filter(|(key, _)| *key != LAST_APPLIED).map(owned).collect(),
     }
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
 }
 
 fn destination(application: &Application) -> Option<&String> {

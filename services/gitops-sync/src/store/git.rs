@@ -113,12 +113,17 @@ pub(super) fn read_files(
 }
 
 /// Lists all folders and files of a commit.
-pub(super) fn list(repository: &gix::Repository, commit: ObjectId, url: &str) -> Result<Listing, Error> {
+pub(super) fn list(
+    repository: &gix::Repository,
+    commit: ObjectId,
+    url: &str,
+    limits: Limits,
+) -> Result<Listing, Error> {
     let fault = |error: gix::Error| unreachable_error(url, &error);
     let too_much = |limit: String| Error::TooMuch { path: String::new(), limit };
     let root = repository.find_object(commit).map_err(fault)?.peel_to_tree().map_err(fault)?;
     let mut listing = Listing { revision: commit.to_string(), ..Listing::default() };
-    let (mut waiting, mut seen) = (vec![(String::new(), root, 0)], 0);
+    let (mut waiting, mut seen, mut bytes) = (vec![(String::new(), root, 0)], 0, 0_usize);
     while let Some((prefix, tree, depth)) = waiting.pop() {
         for entry in tree.iter() {
             let entry = entry.map_err(fault)?;
@@ -127,6 +132,10 @@ pub(super) fn list(repository: &gix::Repository, commit: ObjectId, url: &str) ->
                 return Err(too_much(format!("{ENTRIES} entries")));
             }
             let path = format!("{prefix}{}", entry.filename());
+            bytes = bytes.saturating_add(path.len());
+            if bytes > limits.bytes {
+                return Err(too_much(format!("{} bytes of paths", limits.bytes)));
+            }
             match entry.kind() {
                 EntryKind::Tree if depth >= DEPTH => {
                     return Err(too_much(format!("{DEPTH} levels of folders")));

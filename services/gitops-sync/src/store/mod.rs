@@ -255,8 +255,8 @@ impl Repositories {
     /// # Errors
     /// As [`Self::read`].
     pub async fn listing(&self, query: Query) -> Result<Listing, Error> {
-        let url = query.url.clone();
-        self.at(query, move |repository, commit| git::list(repository, commit, &url)).await
+        let (url, limits) = (query.url.clone(), self.options.limits);
+        self.at(query, move |repository, commit| git::list(repository, commit, &url, limits)).await
     }
 
     /// Has the query's commit read.
@@ -299,9 +299,9 @@ impl Repositories {
             Some(folder) => PathBuf::from(folder),
             None => self.mirror(source).folder(),
         };
-        let address = url.to_owned();
+        let (address, limits) = (url.to_owned(), self.options.limits);
         blocking(self.options.deadline, url.to_owned(), move || {
-            tree::contents(&git::open(&folder, &address)?, &address, entries)
+            tree::contents(&git::open(&folder, &address)?, &address, entries, limits)
         })
         .await
     }

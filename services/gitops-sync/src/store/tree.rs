@@ -34,8 +34,14 @@ pub(super) fn contents(
     repository: &Repository,
     url: &str,
     entries: Vec<Entry>,
+    limits: Limits,
 ) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let fault = |error: gix::Error| unreachable_error(url, &error);
+    let too_much = |limit: String| Error::TooMuch { path: String::new(), limit };
+    if entries.len() > limits.files {
+        return Err(too_much(format!("{} files", limits.files)));
+    }
+    let mut bytes = 0_u64;
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
         let data = match entry.edited {
@@ -44,6 +50,11 @@ pub(super) fn contents(
                 let id = ObjectId::from_hex(entry.blob.as_bytes());
                 let id = id
                     .map_err(|error| Error::Unreachable { url: url.to_owned(), detail: error.to_string() })?;
+                // Asked before it is unpacked: zeros without end are a few bytes in a pack.
+                bytes = bytes.saturating_add(repository.find_header(id).map_err(fault)?.size());
+                if bytes > limits.bytes as u64 {
+                    return Err(too_much(format!("{} bytes", limits.bytes)));
+                }
                 repository.find_object(id).map_err(fault)?.detach().data
             }
         };

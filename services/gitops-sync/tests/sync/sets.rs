@@ -161,16 +161,40 @@ async fn what_somebody_changes_of_an_application_is_taken_back_but_for_what_the_
     assert_eq!(one.labels().get("somebody").unwrap(), "says", "labels of others stay");
     assert_eq!(revision(&back("two").await), "other");
 
-    // A set that no Application is to be deleted by lets them live, and so does its end.
-    world.change_set(json!({"spec": {"syncPolicy": {"applicationsSync": "create-update"}}})).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_set_that_may_delete_nothing_is_outlived_by_its_applications() {
+    let world = World::new().await;
+    world.commit(&[("a.yaml", &settings("hello"))]);
+    let running = world.start().await;
+    let elements = |names: &[&str]| json!([{"list": {"elements": names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()}}]);
+    let spec = json!({"generators": elements(&["one", "two"]), "template": world.template("{{name}}", ".")});
+    world.declare_set(spec).await;
+    world.has(&["one", "two"]).await;
+    // It changes nothing of them any more, and lets go of them all the same, whatever its generators say.
+    let kept =
+        json!({"spec": {"syncPolicy": {"applicationsSync": "create-only"}, "generators": [{"plugin": {}}]}});
+    world.change_set(kept).await;
     wait_until(LIMIT, "no owner", || async {
-        world.applications().get("one").await.ok()?.metadata.owner_references.is_none().then_some(())
+        let all = world.applications().list(&Default::default()).await.ok()?;
+        all.iter().all(|one| one.metadata.owner_references.is_none()).then_some(())
     })
     .await
     .unwrap();
-    let left = json!({"spec": {"generators": [{"list": {"elements": [{"name": "one"}]}}]}});
-    world.change_set(left).await;
-    world.set_status("the generators' change seen", |status| status.resources_count == Some(2)).await;
+    world.change_set(json!({"spec": {"generators": elements(&["one"])}})).await;
+    world.set_is_content().await;
+    world.has(&["one", "two"]).await;
+    // Argo CD's way to be asked first.
+    let asked = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
+    world.change_set(asked).await;
+    world.sets().delete(SET, &DeleteParams::default()).await.unwrap();
+    wait_until(LIMIT, "the set gone", || async {
+        world.sets().get_opt(SET).await.ok()?.is_none().then_some(())
+    })
+    .await
+    .unwrap();
     world.has(&["one", "two"]).await;
     running.stop().await;
 }

@@ -115,7 +115,7 @@ impl World {
             let mine = Api::<ApplicationSet>::namespaced(client.clone(), namespace);
             let options = Options { trigger: Trigger::SpecOrMetadata, ..Options::default() };
             let sets = Controller::new("gitops-sync-sets", mine, watcher::Config::default(), options);
-            let (sets, generated) = generated(sets, &client);
+            let (sets, generated) = generated(sets, &client, namespace);
             let (client, applications, caches) = (client.clone(), applications.clone(), caches.clone());
             let (repositories, renderers) = (Arc::clone(&repositories), Arc::clone(&renderers));
             let forges = Forges::new().unwrap();

@@ -1,5 +1,7 @@
 //! Generators: list, clusters, matrix and merge here, git and pull requests beside.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::parameters::{Parameters, flat, normalized, overridden};
@@ -51,11 +53,34 @@ pub fn parameters(
     }
     let selector = Selector::read(fields.get("selector"));
     let selector = selector.map_err(|message| Halt::refused(&format!("{field}.selector"), message))?;
-    let text = |parameters: &Parameters, key: &str| Some(parameters.get(key)?.as_str()?.to_owned());
-    Ok(found.into_iter().filter(|parameters| selector.selects(|key| text(parameters, key))).collect())
+    context.budget.work(selector.cost().saturating_mul(found.len()))?;
+    let mut chosen = Vec::with_capacity(found.len());
+    for parameters in found {
+        // Go's objects are told by their paths with dots, too.
+        let texts = if context.go && !selector.is_empty() { flat(&parameters) } else { Parameters::new() };
+        context.budget.hold_all(&texts)?;
+        let named = |key: &str| texts.get(key).or_else(|| parameters.get(key))?.as_str().map(str::to_owned);
+        if selector.selects(named) {
+            chosen.push(parameters);
+        }
+    }
+    Ok(chosen)
+}
+
+/// Refuses fields that would be passed over in silence.
+pub(super) fn only(spec: &Value, known: &[&str], field: &str) -> Result<(), Halt> {
+    let fields = spec.as_object().ok_or_else(|| Halt::refused(field, "is no object"))?;
+    let is_set = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
+    // A template of a generator within another has no say with Argo CD either.
+    let counts = |key: &str| key != "template" && !known.contains(&key);
+    match fields.iter().find(|(key, value)| counts(key) && is_set(value)) {
+        Some((key, _)) => Err(Halt::refused(&format!("{field}.{key}"), "is not supported; remove it")),
+        None => Ok(()),
+    }
 }
 
 fn list(context: Context<'_>, spec: &Value, field: &str) -> Result<Vec<Parameters>, Halt> {
+    only(spec, &["elements", "elementsYaml"], field)?;
     let mut elements = spec.get("elements").and_then(Value::as_array).cloned().unwrap_or_default();
     if let Some(text) = spec.get("elementsYaml").and_then(Value::as_str).filter(|text| !text.is_empty()) {
         let field = format!("{field}.elementsYaml");
@@ -66,6 +91,7 @@ fn list(context: Context<'_>, spec: &Value, field: &str) -> Result<Vec<Parameter
     let mut all = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
         let field = format!("{field}.elements[{index}]");
+        context.budget.hold(&element)?;
         let Value::Object(element) = element else { return Err(Halt::refused(&field, "is no object")) };
         all.push(if context.go { element } else { texts(element, &field)? });
     }
@@ -96,6 +122,7 @@ fn texts(element: Map<String, Value>, field: &str) -> Result<Parameters, Halt> {
 }
 
 fn clusters(context: Context<'_>, spec: &Value, field: &str) -> Result<Vec<Parameters>, Halt> {
+    only(spec, &["selector", "values"], field)?;
     let selector = Selector::read(spec.get("selector"));
     let selector = selector.map_err(|message| Halt::refused(&format!("{field}.selector"), message))?;
     let mut chosen: Vec<Cluster> = Vec::new();
@@ -144,6 +171,7 @@ fn nested<'a>(spec: &'a Value, field: &str, least: usize) -> Result<&'a Vec<Valu
 
 /// Every set of the first with every one of the second, which may be a template over the first's.
 fn matrix(context: Context<'_>, spec: &Value, field: &str, depth: usize) -> Result<Vec<Parameters>, Halt> {
+    only(spec, &["generators"], field)?;
     let generators = nested(spec, field, 2)?;
     if generators.len() > 2 {
         return Err(Halt::refused(&format!("{field}.generators"), "holds more than 2; put a matrix in it"));
@@ -156,7 +184,9 @@ fn matrix(context: Context<'_>, spec: &Value, field: &str, depth: usize) -> Resu
         let mut next = Vec::new();
         for (before, generator) in all.into_iter().zip(filled) {
             for found in parameters(context, &generator, &field, depth + 1)? {
-                next.push(combined(context.go, before.clone(), found, &field)?);
+                let both = combined(context.go, before.clone(), found, &field)?;
+                context.budget.hold_all(&both)?;
+                next.push(both);
                 if next.len() > MOST {
                     let message = format!("makes more than {MOST} sets of parameters; split the set");
                     return Err(Halt::refused(&field, message));
@@ -182,11 +212,12 @@ fn combined(go: bool, first: Parameters, second: Parameters, field: &str) -> Res
 
 /// The first generator's sets, changed by those of the others that have the same merge keys.
 fn merge(context: Context<'_>, spec: &Value, field: &str, depth: usize) -> Result<Vec<Parameters>, Halt> {
+    only(spec, &["generators", "mergeKeys"], field)?;
     let keys = spec.get("mergeKeys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
     let keys = keys.ok_or_else(|| Halt::refused(&format!("{field}.mergeKeys"), "names no parameter"))?;
-    let key = |parameters: &Parameters| -> Vec<Value> {
+    let key = |parameters: &Parameters| {
         let named = keys.iter().filter_map(Value::as_str);
-        named.map(|name| value_of(parameters, name).cloned().unwrap_or_default()).collect()
+        json!(named.map(|name| value_of(parameters, name)).collect::<Vec<_>>()).to_string()
     };
     let mut merged: Vec<Parameters> = Vec::new();
     for (index, generator) in nested(spec, field, 2)?.iter().enumerate() {
@@ -196,19 +227,21 @@ fn merge(context: Context<'_>, spec: &Value, field: &str, depth: usize) -> Resul
             merged = found;
             continue;
         }
-        let mut seen = Vec::with_capacity(found.len());
+        let mut changes: BTreeMap<String, Parameters> = BTreeMap::new();
         for one in found {
             let of = key(&one);
-            if seen.contains(&of) {
+            if changes.insert(of.clone(), one).is_some() {
                 return Err(Halt::refused(
                     &field,
-                    format!("two sets of parameters have the merge keys {}", json!(of)),
+                    format!("two sets of parameters have the merge keys {of}"),
                 ));
             }
-            for base in merged.iter_mut().filter(|base| key(base) == of) {
-                *base = overridden(std::mem::take(base), one.clone());
+        }
+        for base in &mut merged {
+            if let Some(change) = changes.get(&key(base)) {
+                *base = overridden(std::mem::take(base), change.clone());
+                context.budget.hold_all(base)?;
             }
-            seen.push(of);
         }
     }
     Ok(merged)

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::parameters::{Parameters, flat, normalized};
 use super::{Context, Found, Halt, Need, generators};
 use crate::domain::glob::Glob;
-use crate::domain::manifest;
+use crate::domain::{manifest, request};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -20,7 +20,7 @@ struct Git {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Pattern {
     path: String,
     exclude: bool,
@@ -28,10 +28,13 @@ struct Pattern {
 
 /// The sets of parameters, by path.
 pub(super) fn parameters(context: Context<'_>, spec: &Value, field: &str) -> Result<Vec<Parameters>, Halt> {
+    const KNOWN: [&str; 7] =
+        ["repoURL", "revision", "directories", "files", "pathParamPrefix", "values", "requeueAfterSeconds"];
+    generators::only(spec, &KNOWN, field)?;
     let git: Git = serde_json::from_value(spec.clone())
         .map_err(|error| Halt::refused(field, format!("is no git generator: {error}")))?;
-    if git.repository.is_empty() {
-        return Err(Halt::refused(&format!("{field}.repoURL"), "is empty"));
+    if let Some(wrong) = request::wrong_address(&git.repository) {
+        return Err(Halt::refused(&format!("{field}.repoURL"), wrong));
     }
     let (name, patterns) = match (git.directories.is_empty(), git.files.is_empty()) {
         (false, true) => ("directories", &git.directories),
@@ -42,8 +45,12 @@ pub(super) fn parameters(context: Context<'_>, spec: &Value, field: &str) -> Res
     let globs = read(patterns, &format!("{field}.{name}"))?;
     let revision = if git.revision.is_empty() { "HEAD".to_owned() } else { git.revision.clone() };
     let listing = Need::Listing { repository: git.repository.clone(), revision: revision.clone() };
-    let Found::Listing { folders, files } = context.ask(listing)? else { return Ok(Vec::new()) };
-    let all = if name == "directories" {
+    let Found::Listing { revision, folders, files } = context.ask(listing)? else { return Ok(Vec::new()) };
+    let looked_at = if name == "directories" { folders } else { files };
+    let cost: usize = globs.iter().map(|(glob, _)| glob.cost()).sum();
+    let length: usize = looked_at.iter().map(|path| path.len() + 1).sum();
+    context.budget.work(cost.saturating_mul(length))?;
+    let all: Vec<Parameters> = if name == "directories" {
         let hidden = |path: &str| path.split('/').any(|part| part.starts_with('.'));
         let chosen =
             folders.iter().filter(|path| !hidden(path) && matches(&globs, |glob| glob.matches_path(path)));
@@ -51,12 +58,14 @@ pub(super) fn parameters(context: Context<'_>, spec: &Value, field: &str) -> Res
     } else {
         let chosen = files.iter().filter(|path| matches(&globs, |glob| glob.matches(path)));
         let paths: Vec<String> = chosen.cloned().collect();
-        let need = Need::Files { repository: git.repository.clone(), revision, paths: paths.clone() };
-        match if paths.is_empty() { None } else { Some(context.ask(need)?) } {
+        let is_empty = paths.is_empty();
+        let need = Need::Files { repository: git.repository.clone(), revision: revision.clone(), paths };
+        match if is_empty { None } else { Some(context.ask(need)?) } {
             Some(Found::Files(texts)) => objects(context, &git, texts, field)?,
             _ => Vec::new(),
         }
     };
+    all.iter().try_for_each(|one| context.budget.hold_all(one))?;
     generators::with_values(context, spec, all)
 }
 

@@ -8,14 +8,17 @@ use mlp_crds::argocd::{ApplicationSet, ApplicationSpec};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::budget::Budget;
 use super::plan::Policy;
-use super::{Context, Halt, MOST, generators};
+use super::{Cluster, Context, Halt, Known, MOST, generators};
 use crate::domain::manifest;
 
 /// The label that says which set an Application is of; Argo CD's own.
 pub const SET: &str = "argocd.argoproj.io/application-set-name";
+/// What asks for one look at an Application.
+const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// With it, objects go with their Application.
-const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+pub const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
 #[derive(Debug, Deserialize)]
 struct Template {
@@ -38,7 +41,13 @@ struct Metadata {
 ///
 /// # Errors
 /// [`Halt`]: what must be found out first, or what is wrong, by its field.
-pub fn applications(set: &ApplicationSet, context: Context<'_>) -> Result<Vec<Application>, Halt> {
+pub fn applications(
+    set: &ApplicationSet,
+    known: &Known,
+    clusters: &[Cluster],
+) -> Result<Vec<Application>, Halt> {
+    let (go, options, budget) = (set.spec.go_template, &set.spec.go_template_options, Budget::default());
+    let context = Context { go, options, known, clusters, budget: &budget };
     refuse_unsupported(set)?;
     Policy::of(set).map_err(Halt::Refused)?;
     let mut all: BTreeMap<String, Application> = BTreeMap::new();
@@ -65,6 +74,11 @@ pub fn applications(set: &ApplicationSet, context: Context<'_>) -> Result<Vec<Ap
 }
 
 fn refuse_unsupported(set: &ApplicationSet) -> Result<(), Halt> {
+    // What others write into labels and annotations stays anyhow, and selectors count wherever they stand.
+    let known = ["applyNestedSelectors", "preservedFields"];
+    if let Some(key) = set.spec.rest.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(Halt::refused(&format!("spec.{key}"), "is not supported; remove it"));
+    }
     let kind = set.spec.strategy.as_ref().and_then(|strategy| strategy.get("type")?.as_str());
     if let Some(kind) = kind.filter(|kind| !matches!(*kind, "" | "AllAtOnce")) {
         let message = format!("`{kind}` is not supported; leave it out, Applications are changed at once");
@@ -107,9 +121,13 @@ fn overlay(template: &mut Value, own: &Value) {
 fn application(set: &ApplicationSet, filled: &Value) -> Result<Application, Halt> {
     let mut template = filled.get("template").cloned().unwrap_or_default();
     if let Some(text) = filled.get("patch").and_then(Value::as_str) {
-        let patch = manifest::document("the patch", text)
-            .map_err(|error| Halt::refused("spec.templatePatch", error))?;
-        merge(&mut template, &patch);
+        let refuse = |message: String| Halt::refused("spec.templatePatch", message);
+        match manifest::document("the patch", text).map_err(|error| refuse(error.to_string()))? {
+            // One that says nothing of this Application.
+            Value::Null => {}
+            patch if patch.is_object() => merge(&mut template, &patch),
+            _ => return Err(refuse("comes to what is no object".to_owned())),
+        }
     }
     let read: Result<Template, _> = serde_json::from_value(template);
     let Template { metadata, spec } = read.map_err(|error| Halt::refused("spec.template", error))?;
@@ -118,6 +136,11 @@ fn application(set: &ApplicationSet, filled: &Value) -> Result<Application, Halt
     if !metadata.namespace.is_empty() && Some(&metadata.namespace) != namespace.as_ref() {
         let message = format!("is `{}`; Applications are made beside their set alone", metadata.namespace);
         return Err(Halt::refused("spec.template.metadata.namespace", message));
+    }
+    // Each look takes it off, and the set would put it there again.
+    if metadata.annotations.contains_key(REFRESH) {
+        let message = format!("hold `{REFRESH}`, which asks for a look once; leave it out");
+        return Err(Halt::refused("spec.template.metadata.annotations", message));
     }
     let spec: ApplicationSpec = serde_json::from_value(spec)
         .map_err(|error| Halt::refused("spec.template.spec", format!("of `{name}`: {error}")))?;

@@ -52,17 +52,22 @@ pub fn normalized(name: &str) -> String {
     name.trim_matches(['-', '.']).to_owned()
 }
 
-/// A label as DNS has it, of any text and at most 50 characters long (Argo CD's `branch_slug`).
+/// A label as DNS has it, of any text and at most 50 characters long, cut between words (Argo CD's `branch_slug`).
 pub fn slug(text: &str) -> String {
     const LONGEST: usize = 50;
     let mut slug = String::new();
-    for c in text.to_lowercase().chars() {
+    let text = text.replace('&', "and").replace('@', "at");
+    for c in deunicode::deunicode(&text).to_lowercase().chars() {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {
             slug.push(c);
         } else if !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
     }
-    slug.truncate(LONGEST);
+    if slug.len() > LONGEST {
+        let within = slug.get(..=LONGEST).unwrap_or_default();
+        let end = within.rfind('-').unwrap_or(LONGEST);
+        slug.truncate(end);
+    }
     slug.trim_matches('-').to_owned()
 }

@@ -52,7 +52,7 @@ pub struct Plan {
     /// Names of those that go.
     pub delete: Vec<String>,
     /// Why some stay that are not wanted.
-    pub held: Option<String>,
+    pub held: Vec<String>,
 }
 
 /// Compares what is wanted with what there is of the set.
@@ -71,17 +71,50 @@ pub fn plan(
     let annotations = set.metadata.annotations.as_ref();
     let may_be_empty = annotations.and_then(|all| all.get(ALLOW_EMPTY)).is_some_and(|value| value == "true");
     let apply = wanted.into_iter().filter(|one| policy.updates || !live.contains_key(&name(one))).collect();
-    if left.is_empty() || !policy.deletes {
+    if !policy.deletes {
         return Plan { apply, ..Plan::default() };
     }
-    if names.is_empty() && !may_be_empty {
-        let held = format!(
+    // A label is copied with what carries it: only what has the set for its owner goes with it.
+    let (delete, strange): (Vec<_>, Vec<_>) =
+        left.into_iter().partition(|name| live.get(name).is_some_and(|one| owned(set, one)));
+    let mut held: Vec<String> = strange
+        .iter()
+        .map(|name| format!("Application {name} has the set's label and not the set for its owner; it stays"))
+        .collect();
+    if names.is_empty() && !delete.is_empty() && !may_be_empty {
+        held.push(format!(
             "the generators find nothing, and {} Applications stay; where they shall go, annotate the set with {ALLOW_EMPTY}=true",
-            left.len()
-        );
-        return Plan { apply, delete: Vec::new(), held: Some(held) };
+            delete.len()
+        ));
+        return Plan { apply, delete: Vec::new(), held };
     }
-    Plan { apply, delete: left, held: None }
+    Plan { apply, delete, held }
+}
+
+/// Whether the set owns the Application.
+pub fn owned(set: &ApplicationSet, application: &Application) -> bool {
+    let owners = application.metadata.owner_references.iter().flatten();
+    set.metadata.uid.is_some()
+        && owners.map(|owner| Some(&owner.uid)).any(|uid| uid == set.metadata.uid.as_ref())
+}
+
+/// The owners of an Application without the set, where it is one of them.
+pub fn without_owner(set: &ApplicationSet, application: &Application) -> Option<Value> {
+    let owners = application.metadata.owner_references.iter().flatten();
+    let others: Vec<_> = owners.filter(|owner| Some(&owner.uid) != set.metadata.uid.as_ref()).collect();
+    owned(set, application).then(|| serde_json::json!(others))
+}
+
+/// The finalizers of an Application without those by which its objects go with it, where the set wants none of them:
+/// whoever else wrote them keeps them in an apply.
+pub fn finalizers_that_stay(wanted: &Application, live: &Application) -> Option<Vec<String>> {
+    let takes_along = |name: &&String| name.starts_with(made::FINALIZER);
+    let of = |one: &Application| one.metadata.finalizers.clone().unwrap_or_default();
+    let (wanted, live) = (of(wanted), of(live));
+    let surplus = |name: &&String| takes_along(name) && !wanted.contains(name);
+    live.iter()
+        .any(|name| surplus(&name))
+        .then(|| live.iter().filter(|name| !surplus(name)).cloned().collect())
 }
 
 /// Fields of an Application that its set leaves as they are.

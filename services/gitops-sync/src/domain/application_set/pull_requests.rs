@@ -76,7 +76,7 @@ struct Generator {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct Repository {
     api: String,
     owner: String,
@@ -91,7 +91,7 @@ struct Repository {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct Filter {
     branch_match: Option<String>,
     target_branch_match: Option<String>,
@@ -100,6 +100,18 @@ struct Filter {
 
 /// The sets of parameters, by number.
 pub(super) fn parameters(context: Context<'_>, spec: &Value, field: &str) -> Result<Vec<Parameters>, Halt> {
+    const KNOWN: [&str; 9] = [
+        "github",
+        "gitlab",
+        "gitea",
+        "bitbucket",
+        "bitbucketServer",
+        "azuredevops",
+        "filters",
+        "values",
+        "requeueAfterSeconds",
+    ];
+    generators::only(spec, &KNOWN, field)?;
     let read = serde_json::from_value(spec.clone());
     let read: Generator =
         read.map_err(|error| Halt::refused(field, format!("is no pull request generator: {error}")))?;

@@ -55,6 +55,12 @@ impl Selector {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
+    /// What selecting takes, in steps.
+    pub fn cost(&self) -> usize {
+        let values = self.match_expressions.iter().map(|requirement| requirement.values.len() + 1);
+        self.match_labels.len() + values.sum::<usize>()
+    }
+
     /// Whether texts by name are selected.
     pub fn selects(&self, of: impl Fn(&str) -> Option<String>) -> bool {
         let equal = self.match_labels.iter().all(|(key, value)| of(key).as_ref() == Some(value));

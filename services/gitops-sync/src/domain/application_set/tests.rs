@@ -22,11 +22,7 @@ fn set(spec: Value) -> ApplicationSet {
 }
 
 fn made_with(spec: Value, known: &Known, clusters: &[Cluster]) -> Result<Vec<Application>, Halt> {
-    let set = set(spec);
-    applications(
-        &set,
-        Context { go: set.spec.go_template, options: &set.spec.go_template_options, known, clusters },
-    )
+    applications(&set(spec), known, clusters)
 }
 
 fn made(spec: Value) -> Result<Vec<Application>, Halt> {
@@ -49,16 +45,20 @@ fn refusal(made: Result<Vec<Application>, Halt>) -> String {
     }
 }
 
+/// What was listed is what is read, whatever is pushed in between.
+const COMMIT: &str = "0123456789012345678901234567890123456789";
+
 fn repository(folders: &[&str], files: &[(&str, &str)]) -> Known {
     let listing = Need::Listing { repository: "https://git.example/x".into(), revision: "HEAD".into() };
     let names = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
     let found = Found::Listing {
+        revision: COMMIT.into(),
         folders: names(folders.to_vec()),
         files: names(files.iter().map(|(path, _)| *path).collect()),
     };
     let texts = Need::Files {
         repository: "https://git.example/x".into(),
-        revision: "HEAD".into(),
+        revision: COMMIT.into(),
         paths: names(files.iter().map(|(path, _)| *path).collect()),
     };
     let contents = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
@@ -251,6 +251,28 @@ fn what_cannot_be_is_refused_by_its_field() {
         (json!({"generators": [list], "templatePatch": "x"}), "spec.templatePatch: needs spec.goTemplate"),
         (json!({"generators": [git(json!({}))]}), "names neither directories nor files"),
         (
+            json!({"generators": [git(json!({"files": [{"path": "x"}], "revison": "v1"}))]}),
+            "spec.generators[0].git.revison",
+        ),
+        (
+            json!({"generators": [git(json!({"files": [{"path": "x", "exclud": true}]}))]}),
+            "unknown field `exclud`",
+        ),
+        (
+            json!({"generators": [{"git": {"repoURL": "/srv/secret.git", "files": [{"path": "x"}]}}]}),
+            "git.repoURL: has an unsupported scheme",
+        ),
+        (
+            json!({"generators": [{"git": {"repoURL": "https://me:token@git.example/x", "files": [{"path": "x"}]}}]}),
+            "git.repoURL: holds credentials",
+        ),
+        (json!({"generators": [{"clusters": {"flatList": true}}]}), "clusters.flatList: is not supported"),
+        (json!({"generators": [list], "ignored": 1}), "spec.ignored"),
+        (
+            json!({"generators": [list], "template": {"metadata": {"name": "a", "annotations": {"argocd.argoproj.io/refresh": "normal"}}, "spec": {"project": "x", "destination": {}}}}),
+            "spec.template.metadata.annotations",
+        ),
+        (
             json!({"generators": [{"pullRequest": {"bitbucket": {}}}]}),
             "pullRequest.bitbucket: is not supported",
         ),
@@ -295,12 +317,12 @@ fn a_set_that_comes_to_nothing_deletes_nothing() {
     };
     assert_eq!(of(list(&["a"]), false).delete, ["b"]);
     let none = of(list(&[]), false);
-    assert!(none.delete.is_empty() && none.held.unwrap().contains("2 Applications stay"));
+    assert!(none.delete.is_empty() && none.held[0].contains("2 Applications stay"));
     assert_eq!(of(list(&[]), true).delete, ["a", "b"]);
     let mut kept = list(&["a", "c"]);
     kept["syncPolicy"] = json!({"applicationsSync": "create-only"});
     let kept = of(kept, false);
-    assert!(kept.delete.is_empty() && kept.held.is_none());
+    assert!(kept.delete.is_empty() && kept.held.is_empty());
     assert_eq!(kept.apply.len(), 1, "the one that is there is left alone");
     let mut wrong = list(&["a"]);
     wrong["syncPolicy"] = json!({"applicationsSync": "create"});
@@ -322,4 +344,70 @@ fn what_somebody_adds_to_a_spec_is_taken_away_and_anothers_application_is_left_a
     assert_eq!(stranger(&ours, &one), None, "one without an owner may be taken");
     one.metadata.labels = Some(BTreeMap::from([(SET.to_owned(), "other".to_owned())]));
     assert_eq!(stranger(&ours, &one).as_deref(), Some("ApplicationSet other"));
+}
+
+#[test]
+fn what_would_take_too_much_is_refused_before_it_does() {
+    let elements: Vec<_> = (0..4_000).map(|number| json!({"name": format!("a{number}")})).collect();
+    let mut template = set(json!({"generators": []})).spec.template;
+    template["spec"]["source"]["helm"] = json!({"values": "x".repeat(700_000)});
+    let spec = json!({"generators": [{"list": { "elements": elements }}], "template": template});
+    assert!(refusal(made(spec)).contains("more than 64 MiB"));
+    let folders: Vec<String> = (0..20_000).map(|number| format!("apps/{number}")).collect();
+    let known = repository(&folders.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let pattern = format!("{}{}", "{a,b}".repeat(8), "?".repeat(200));
+    let spec = json!({"generators": [git(json!({"directories": [{"path": pattern}]}))]});
+    assert!(refusal(made_with(spec, &known, &[])).contains("take too long"));
+}
+
+#[test]
+fn selectors_see_what_is_within_objects_too() {
+    let elements = json!([{"name": "a", "on": true, "env": {"tier": "prod"}}, {"name": "b", "on": false, "env": {"tier": "prod"}}]);
+    let spec = json!({"goTemplate": true, "template": {"metadata": {"name": "x"}, "spec": {"project": "default", "destination": {}}},
+        "generators": [{"list": { "elements": elements }, "selector": {"matchLabels": {"on": "true", "env.tier": "prod"}}}]});
+    assert_eq!(made(spec).unwrap().len(), 1);
+}
+
+#[test]
+fn a_copy_with_the_label_is_not_deleted() {
+    let list = |names: &[&str]| {
+        let elements: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({"generators": [{"list": { "elements": elements }}]})
+    };
+    let mut copy = made(list(&["copy"])).unwrap().remove(0);
+    copy.metadata.owner_references = None;
+    let live = BTreeMap::from([("copy".to_owned(), copy)]);
+    let set = set(list(&["a"]));
+    let plan = plan(&set, Policy::of(&set).unwrap(), made(list(&["a"])).unwrap(), &live);
+    assert!(
+        plan.delete.is_empty() && plan.held[0].contains("Application copy has the set's label"),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn what_would_take_objects_along_goes_whoever_wrote_it_and_a_set_that_deletes_nothing_owns_nothing() {
+    let list = json!({"generators": [{"list": {"elements": [{"name": "a"}]}}], "syncPolicy": {"preserveResourcesOnDeletion": true}});
+    let wanted = made(list.clone()).unwrap().remove(0);
+    let mut live = wanted.clone();
+    live.metadata.finalizers =
+        Some(vec!["resources-finalizer.argocd.argoproj.io".into(), "example.org/own".into()]);
+    assert_eq!(plan::finalizers_that_stay(&wanted, &live), Some(vec!["example.org/own".to_owned()]));
+    assert_eq!(plan::finalizers_that_stay(&live, &live), None);
+    assert_eq!(plan::without_owner(&set(list), &live), Some(json!([])));
+    let kept = json!({"generators": [{"list": {"elements": [{"name": "a"}]}}], "syncPolicy": {"applicationsSync": "create-update"}});
+    assert_eq!(made(kept).unwrap()[0].metadata.owner_references, None);
+}
+
+#[test]
+fn a_teams_set_sees_no_clusters_and_slugs_are_cut_between_words() {
+    use crate::domain::project::Tenant;
+    let all = vec![Cluster { name: "prod".into(), ..Cluster::default() }];
+    assert!(visible(all.clone(), Some(&Tenant::Team("ml".into()))).is_empty());
+    assert!(visible(all.clone(), None).is_empty());
+    assert_eq!(visible(all.clone(), Some(&Tenant::Platform)), all);
+    assert_eq!(parameters::slug("feat/Größe & co_x"), "feat-grosse-and-co-x");
+    let long = format!("{}-{}", "a".repeat(40), "b".repeat(20));
+    assert_eq!(parameters::slug(&long), "a".repeat(40));
+    assert_eq!(parameters::slug(&"c".repeat(60)), "c".repeat(50));
 }

@@ -79,23 +79,25 @@ fn check(at: &str, source: &Source, check: &mut Check) {
         check.unsupported(&format!("{at}.{field}"), present);
     }
     check.rest(at, &source.rest, &["name"]);
-    let address = format!("{at}.repoURL");
-    let url = &source.repo_url;
-    let rest = ["file://", "http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
-    match rest {
-        None => check.refuse(&*address, "has an unsupported scheme; write file://, http:// or https://"),
-        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
-            check.refuse(&*address, "holds credentials, which every reader would see; remove them");
-        }
-        Some(rest) if rest.trim_matches('/').is_empty() => {
-            check.refuse(&*address, "names no repository; write its whole address");
-        }
-        Some(_) => {}
+    if let Some(wrong) = wrong_address(&source.repo_url) {
+        check.refuse(format!("{at}.repoURL"), wrong);
     }
     let path = source.path.as_deref().unwrap_or_default();
     if path.starts_with('/') || path.split('/').any(|part| part == "..") {
         check.refuse(format!("{at}.path"), "leaves the repository; write a path below its root");
     }
+}
+
+/// What is wrong with the address of a repository.
+pub fn wrong_address(url: &str) -> Option<&'static str> {
+    let rest = ["file://", "http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let Some(rest) = rest else {
+        return Some("has an unsupported scheme; write file://, http:// or https://");
+    };
+    if rest.split('/').next().unwrap_or_default().contains('@') {
+        return Some("holds credentials, which every reader would see; remove them");
+    }
+    rest.trim_matches('/').is_empty().then_some("names no repository; write its whole address")
 }
 
 fn file_rules(at: &str, directory: Option<&Directory>, check: &mut Check) -> FileRules {
