@@ -16,6 +16,15 @@ use crate::domain::{request, revision};
 /// The annotation that has an Application looked at now.
 const REFRESH: &str = "argocd.argoproj.io/refresh";
 
+/// What a caller wishes of an Application.
+#[derive(Clone, Copy)]
+pub(super) enum Wish<'a> {
+    Sync(&'a proto::SyncApplicationRequest),
+    Terminate,
+    Rollback(&'a proto::RollbackApplicationRequest),
+    Release,
+}
+
 /// Writes wishes, as one field manager.
 #[derive(Clone)]
 pub(super) struct Asks {
@@ -28,8 +37,26 @@ impl Asks {
         Self { client, manager }
     }
 
+    /// Does it.
+    ///
+    /// # Errors
+    /// `Aborted` where the Application is another by now; else what keeps it from being done.
+    pub(super) async fn carry_out(
+        &self,
+        application: &Application,
+        wish: Wish<'_>,
+        user: &str,
+    ) -> Result<Application, Status> {
+        match wish {
+            Wish::Sync(wish) => self.sync(application, wish, user).await,
+            Wish::Terminate => self.terminate(application).await,
+            Wish::Rollback(wish) => self.rollback(application, wish, user).await,
+            Wish::Release => self.release(application).await,
+        }
+    }
+
     /// Writes `operation`, unless one waits or runs.
-    pub(super) async fn sync(
+    async fn sync(
         &self,
         application: &Application,
         wish: &proto::SyncApplicationRequest,
@@ -47,7 +74,7 @@ impl Asks {
     }
 
     /// Takes back what was asked for, or has what runs ended.
-    pub(super) async fn terminate(&self, application: &Application) -> Result<Application, Status> {
+    async fn terminate(&self, application: &Application) -> Result<Application, Status> {
         const ACTION: &str = "terminate the sync";
         if application.operation.is_some() {
             return self.write(ACTION, application, json!({}), Some(Value::Null)).await;
@@ -67,7 +94,7 @@ impl Asks {
     }
 
     /// Holds the Application at an entry of its history, and syncs to it.
-    pub(super) async fn rollback(
+    async fn rollback(
         &self,
         application: &Application,
         wish: &proto::RollbackApplicationRequest,
@@ -101,7 +128,7 @@ impl Asks {
     }
 
     /// Takes the hold away.
-    pub(super) async fn release(&self, application: &Application) -> Result<Application, Status> {
+    async fn release(&self, application: &Application) -> Result<Application, Status> {
         if !application.annotations().contains_key(HOLD) {
             return Err(Status::failed_precondition("it is not held"));
         }

@@ -11,10 +11,13 @@ use mlp_host::grpc::{Access, Authorizer, Identity, Objects};
 use mlp_model::{labels, name};
 use mlp_proto::gitops::api::v1 as proto;
 use mlp_proto::gitops::api::v1::gitops_service_server::GitopsService;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::asks::Asks;
+use super::asks::{Asks, Wish};
 use super::convert;
+
+/// How often a change is tried where somebody else changes the same Application.
+const ATTEMPTS: usize = 5;
 
 /// Serves Applications to callers that may read and write them.
 #[derive(Clone)]
@@ -51,18 +54,26 @@ impl Applications {
         convert::application(application, team)
     }
 
-    /// The Application, to be changed by the caller, and who that is.
-    async fn to_change<T: Send + Sync>(
+    /// Does what the caller wishes of an Application that the caller may change; one that changes meanwhile is read anew.
+    async fn change<T: Send + Sync>(
         &self,
         request: &Request<T>,
         namespace: &str,
         name: &str,
-    ) -> Result<(Application, String), Status> {
-        let application = self.objects.get(request, namespace, name).await?;
+        wish: Wish<'_>,
+    ) -> Result<Option<proto::Application>, Status> {
         let access = Access::new("patch", "argoproj.io", "applications").in_namespace(namespace).named(name);
-        self.authorizer.check(request, &access).await?;
-        let user = Identity::of(request).map(|identity| identity.user.clone()).unwrap_or_default();
-        Ok((application, user))
+        let mut attempts = ATTEMPTS;
+        loop {
+            let application = self.objects.get(request, namespace, name).await?;
+            self.authorizer.check(request, &access).await?;
+            let user = Identity::of(request).map(|identity| identity.user.clone()).unwrap_or_default();
+            attempts -= 1;
+            match self.asks.carry_out(&application, wish, &user).await {
+                Err(status) if status.code() == Code::Aborted && attempts > 0 => {}
+                changed => return Ok(Some(self.message(&changed?).await)),
+            }
+        }
     }
 }
 
@@ -127,9 +138,7 @@ impl GitopsService for Applications {
         request: Request<proto::SyncApplicationRequest>,
     ) -> Result<Response<proto::SyncApplicationResponse>, Status> {
         let wish = request.get_ref();
-        let (application, user) = self.to_change(&request, &wish.namespace, &wish.name).await?;
-        let application = self.asks.sync(&application, wish, &user).await?;
-        let application = Some(self.message(&application).await);
+        let application = self.change(&request, &wish.namespace, &wish.name, Wish::Sync(wish)).await?;
         Ok(Response::new(proto::SyncApplicationResponse { application }))
     }
 
@@ -138,9 +147,7 @@ impl GitopsService for Applications {
         request: Request<proto::TerminateSyncRequest>,
     ) -> Result<Response<proto::TerminateSyncResponse>, Status> {
         let proto::TerminateSyncRequest { namespace, name } = request.get_ref();
-        let (application, _) = self.to_change(&request, namespace, name).await?;
-        let application = self.asks.terminate(&application).await?;
-        let application = Some(self.message(&application).await);
+        let application = self.change(&request, namespace, name, Wish::Terminate).await?;
         Ok(Response::new(proto::TerminateSyncResponse { application }))
     }
 
@@ -160,9 +167,7 @@ impl GitopsService for Applications {
         request: Request<proto::RollbackApplicationRequest>,
     ) -> Result<Response<proto::RollbackApplicationResponse>, Status> {
         let wish = request.get_ref();
-        let (application, user) = self.to_change(&request, &wish.namespace, &wish.name).await?;
-        let application = self.asks.rollback(&application, wish, &user).await?;
-        let application = Some(self.message(&application).await);
+        let application = self.change(&request, &wish.namespace, &wish.name, Wish::Rollback(wish)).await?;
         Ok(Response::new(proto::RollbackApplicationResponse { application }))
     }
 
@@ -171,9 +176,7 @@ impl GitopsService for Applications {
         request: Request<proto::ReleaseApplicationRequest>,
     ) -> Result<Response<proto::ReleaseApplicationResponse>, Status> {
         let proto::ReleaseApplicationRequest { namespace, name } = request.get_ref();
-        let (application, _) = self.to_change(&request, namespace, name).await?;
-        let application = self.asks.release(&application).await?;
-        let application = Some(self.message(&application).await);
+        let application = self.change(&request, namespace, name, Wish::Release).await?;
         Ok(Response::new(proto::ReleaseApplicationResponse { application }))
     }
 }
