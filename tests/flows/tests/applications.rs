@@ -31,6 +31,17 @@ async fn mode(maps: &Api<ConfigMap>, value: &str) -> Tested {
     Ok(())
 }
 
+/// Waits until no sync is under way.
+async fn rests(applications: &Api<Application>) -> Tested {
+    until(applications, "fleet-web", "the end of the sync", |one| {
+        let status = one.status.clone().unwrap_or_default();
+        let is_synced = status.sync.is_some_and(|sync| sync.status == "Synced");
+        is_synced && status.operation_state.is_some_and(|state| state.phase == "Succeeded")
+    })
+    .await?;
+    Ok(())
+}
+
 fn fails(arguments: &[&str], part: &str) {
     let output = mlp(arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -49,9 +60,11 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     mode(&maps, "one").await?;
 
     commit(at, FILE, &config_map("two"))?;
+    mode(&maps, "two").await?;
+    let applications = Api::<Application>::namespaced(client.clone(), "fleet-team");
+    rests(&applications).await?;
     let done = mlp_ok(&["app", "sync", "fleet-web", "--wait"]);
     assert!(done.contains("Succeeded") && done.contains("ConfigMap"), "{done}");
-    mode(&maps, "two").await?;
     let history = mlp_ok(&["app", "history", "fleet-web", "-n", "fleet-team"]);
     assert!(history.lines().count() >= 3 && history.contains("automated sync"), "{history}");
 
@@ -66,12 +79,7 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     mode(&maps, "one").await?;
     mlp_ok(&["app", "release", "fleet-web"]);
     mode(&maps, "three").await?;
-    let applications = Api::<Application>::namespaced(client.clone(), "fleet-team");
-    until(&applications, "fleet-web", "the sync after the release done", |one| {
-        let state = one.status.as_ref().and_then(|status| status.operation_state.as_ref());
-        state.is_some_and(|state| state.phase == "Succeeded")
-    })
-    .await?;
+    rests(&applications).await?;
 
     fails(&["app", "terminate", "fleet-web"], "no sync is under way");
     fails(&["app", "release", "fleet-web"], "it is not held");
