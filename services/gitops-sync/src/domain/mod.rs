@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
-//! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits), [`compare`] (in sync or
+//! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits) and [`version`] (ranges of tags), [`compare`] (in sync or
 //! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`] and [`operation`] (whether to sync), [`status`] (what
 //! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications.
 
@@ -33,6 +33,7 @@ pub mod selection;
 pub mod statement;
 pub mod status;
 pub mod tool;
+pub mod version;
 pub mod window;
 
 /// The service's name: its field manager, ServiceAccount and Lease.

@@ -9,7 +9,10 @@ use gix::object::tree::EntryKind;
 use super::{Checkout, Content, Entry, Error, Listing, Query, tree};
 use crate::domain::manifest::Limits;
 use crate::domain::tool::Tool;
+use crate::domain::version::Range;
 
+/// How the names of tags begin.
+pub(super) const TAGS: &str = "refs/tags/";
 /// The shortest abbreviation of a commit that is accepted.
 const SHORT: usize = 7;
 /// Entries of folders that are looked at: one tree may stand in another without end, at no size at all.
@@ -41,10 +44,21 @@ pub(super) fn resolve_local(repository: &gix::Repository, query: &Query) -> Resu
         let mut reference = repository.try_find_reference(name.as_str()).ok().flatten()?;
         reference.peel_to_id().ok().map(gix::Id::detach)
     });
-    match named {
+    match named.or_else(|| newest_local(repository, &query.revision)) {
         Some(id) => Ok(id),
         None => resolve_commit(repository, query),
     }
+}
+
+/// The newest tag within a range of versions.
+fn newest_local(repository: &gix::Repository, revision: &str) -> Option<ObjectId> {
+    let range = Range::read(revision)?;
+    let references = repository.references().ok()?;
+    let tags = references.tags().ok()?.filter_map(Result::ok);
+    let tags: Vec<String> = tags.map(|tag| tag.name().shorten().to_string()).collect();
+    let newest = range.newest(tags.iter().map(String::as_str))?;
+    let mut reference = repository.try_find_reference(format!("{TAGS}{newest}").as_str()).ok().flatten()?;
+    reference.peel_to_id().ok().map(gix::Id::detach)
 }
 
 /// The refs that a revision may mean, in the order in which they count.

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Error, Options, Query, git, usage};
 use crate::domain::credential::Credential;
+use crate::domain::version::Range;
 
 /// What is mirrored: branches, tags and where the remote's HEAD points.
 const REFSPECS: [&str; 3] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", "+HEAD:refs/mlp/HEAD"];
@@ -81,7 +82,12 @@ impl Mirror {
         let repository = self.open(&query.url)?;
         let named =
             git::ref_names(&query.revision).into_iter().find_map(|name| state.refs.get(&name).copied());
-        let commit = match named {
+        let within = || {
+            let tags = state.refs.keys().filter_map(|name| name.strip_prefix(git::TAGS));
+            let tag = Range::read(&query.revision)?.newest(tags)?;
+            state.refs.get(&format!("{}{tag}", git::TAGS)).copied()
+        };
+        let commit = match named.or_else(within) {
             Some(id) => id,
             None => git::resolve_commit(&repository, query)?,
         };

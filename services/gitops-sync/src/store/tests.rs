@@ -99,6 +99,8 @@ async fn branches_tags_commits_and_head_are_resolved() {
         ("main", &second),
         ("HEAD", &second),
         ("v1", &first),
+        ("^1", &first),
+        ("v1.x || >=3", &first),
         (first.as_str(), &first),
         (&first[..8], &first),
         ("refs/heads/main", &second),
@@ -225,6 +227,11 @@ async fn a_remote_is_mirrored_once_for_all_and_fetched_again_when_asked() {
     assert_eq!(all.read(query(&url, "main", "app")).await.unwrap().revision, first);
     let fresh = Query { fresh: true, ..query(&url, "main", "app") };
     assert_eq!(all.read(fresh.clone()).await.unwrap().revision, second);
+    repo.git(&["tag", "v1.4.0", &first]);
+    repo.git(&["tag", "--annotate", "v1.10.0", "--message", "newest", &second]);
+    let ranged = Query { fresh: true, ..query(&url, "~1.4 || ^1.9", "app") };
+    assert_eq!(all.read(ranged).await.unwrap().revision, second);
+    assert_eq!(all.read(query(&url, "~1.4", "app")).await.unwrap().revision, first);
     repo.git(&["checkout", "--quiet", "--detach"]);
     repo.git(&["branch", "--delete", "--force", "main"]);
     assert!(matches!(all.read(fresh).await, Err(Error::NoRevision { .. })));
