@@ -217,7 +217,10 @@ fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
         return match (was_synced(situation), policy.self_heal) {
             (true, true) => heal(situation, partial),
             (true, false) => Step::Idle,
-            (false, _) => Step::Run(begin(situation, automated_operation(situation, 0))),
+            (false, _) => match selection::given_up(situation.status, &picture.revision) {
+                Some(message) => Step::Blocked(message),
+                None => Step::Run(begin(situation, automated_operation(situation, 0))),
+            },
         };
     }
     match last.filter(|state| same_attempt(state, request, &picture.revision)) {
@@ -226,10 +229,7 @@ fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
         Some(state) if state.phase == SUCCEEDED => Step::Idle,
         Some(state) => {
             let message = state.message.as_deref().unwrap_or_default();
-            Step::Blocked(format!(
-                "the sync to {} failed and is not tried again: {message}",
-                picture.revision
-            ))
+            Step::Blocked(format!("{}{message}", selection::not_again(&picture.revision)))
         }
     }
 }

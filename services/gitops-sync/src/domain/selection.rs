@@ -1,6 +1,6 @@
 //! What an operation is about: all objects, or those that it names.
 
-use mlp_crds::argocd::{Operation, OperationResource, OperationState};
+use mlp_crds::argocd::{ApplicationStatus, Operation, OperationResource, OperationState};
 
 use super::identity::ObjectId;
 use super::picture::Picture;
@@ -41,6 +41,19 @@ fn is_of(rule: &OperationResource, id: &ObjectId) -> bool {
         && fits(&rule.kind, &id.kind)
         && fits(&rule.name, &id.name)
         && (rule.namespace.is_empty() || fits(&rule.namespace, &id.namespace))
+}
+
+/// How one begins to say that a sync of the whole failed for good.
+pub fn not_again(revision: &str) -> String {
+    format!("the sync to {revision} failed and is not tried again: ")
+}
+
+/// What was said of a sync of the whole to this revision that failed for good: an operation that is not about the whole
+/// takes its place in the status, and must not have it tried again.
+pub fn given_up(status: &ApplicationStatus, revision: &str) -> Option<String> {
+    let beginning = not_again(revision);
+    let mut said = status.conditions.iter().map(|one| &one.message);
+    said.find(|message| message.starts_with(&beginning)).cloned()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use crate::domain::hold;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
+use crate::domain::selection;
 use crate::domain::status::{EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
 use crate::error::Error;
 use crate::render::Renderers;
@@ -215,6 +216,10 @@ impl ApplicationReconciler {
             }
             Step::Run(mut state) => {
                 outcome.operation = Some(state.clone());
+                if selection::is_partial(&state.operation) {
+                    let given_up = selection::given_up(&status, &picture.revision);
+                    outcome.faults.extend(given_up.map(|message| Fault::new(SYNC, message)));
+                }
                 // The intent is recorded before the first effect: what is applied is found again.
                 if operation::runs_hooks(&state) {
                     picture.coming = rendered.hooks.iter().map(|hook| hook.id.clone()).collect();

@@ -5,6 +5,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use mlp_crds::argocd::ApplicationStatus;
 use mlp_harness::wait_until;
+use mlp_reconcile::ObjectRef;
 use serde_json::{Value, json};
 
 use crate::world::{LIMIT, NAME, World, automated, phase, settings, word};
@@ -169,6 +170,12 @@ async fn one_that_is_terminated_ends_its_hooks_and_is_not_tried_again() {
         status.conditions.iter().any(|one| one.message.contains("is not tried again"))
     };
     world.status("no further attempt", blocked).await;
+    // Nor is it after one that only tries.
+    world.ask(json!({"dryRun": true})).await;
+    world.status("still no further attempt", blocked).await;
+    let key = ObjectRef::new(NAME).within(world.namespace.name());
+    running.applications.wake_and_wait(key).await.unwrap();
+    assert!(pods.get_opt("migrate").await.unwrap().is_none());
     world.greeting(None).await;
     running.stop().await;
 }
