@@ -68,6 +68,12 @@ pub struct Application {
     /// Whether an operation was asked for that has not begun.
     #[prost(bool, tag = "22")]
     pub operation_waits: bool,
+    /// What the last operation did with each object, or would do; at most 200 of them.
+    #[prost(message, repeated, tag = "23")]
+    pub operation_results: ::prost::alloc::vec::Vec<OperationResult>,
+    /// When the last operation began.
+    #[prost(message, optional, tag = "24")]
+    pub operation_started_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for Application {
     const NAME: &'static str = "Application";
@@ -103,6 +109,29 @@ impl ::prost::Name for ApplicationResource {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/mlp.gitops.api.v1.ApplicationResource".into()
+    }
+}
+/// What an operation did with one object.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperationResult {
+    /// The object.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<super::super::super::common::v1::ResourceRef>,
+    /// Synced, SyncFailed, Pruned or PruneSkipped; of a hook its phase.
+    #[prost(string, tag = "2")]
+    pub status: ::prost::alloc::string::String,
+    /// In words.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OperationResult {
+    const NAME: &'static str = "OperationResult";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.OperationResult".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.OperationResult".into()
     }
 }
 /// Which application.

@@ -65,6 +65,8 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     rests(&applications).await?;
     let done = mlp_ok(&["app", "sync", "fleet-web", "--wait"]);
     assert!(done.contains("Succeeded") && done.contains("ConfigMap"), "{done}");
+    let tried = mlp_ok(&["app", "sync", "fleet-web", "--dry-run", "--wait"]);
+    assert!(tried.contains("Succeeded"), "{tried}");
     let history = mlp_ok(&["app", "history", "fleet-web", "-n", "fleet-team"]);
     assert!(history.lines().count() >= 3 && history.contains("automated sync"), "{history}");
 

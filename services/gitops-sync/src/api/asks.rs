@@ -9,9 +9,10 @@ use mlp_proto::gitops::api::v1 as proto;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::domain::hold::{HELD_BY, HOLD, revision_of};
-use crate::domain::operation::{RUNNING, TERMINATING};
-use crate::domain::{request, revision};
+use crate::domain::hold::{HELD_BY, HOLD, PRUNES, revision_of};
+use crate::domain::operation::RUNNING;
+use crate::domain::termination::TERMINATING;
+use crate::domain::{request, revision, selection};
 
 /// The annotation that has an Application looked at now.
 const REFRESH: &str = "argocd.argoproj.io/refresh";
@@ -76,11 +77,14 @@ impl Asks {
     /// Takes back what was asked for, or has what runs ended.
     async fn terminate(&self, application: &Application) -> Result<Application, Status> {
         const ACTION: &str = "terminate the sync";
-        if application.operation.is_some() {
-            return self.write(ACTION, application, json!({}), Some(Value::Null)).await;
-        }
-        if phase(application) != Some(RUNNING) {
-            return Err(Status::failed_precondition("no sync is under way"));
+        // What was asked for stays at the object for a while after it began: it must not begin again.
+        let waits = application.operation.is_some().then_some(Value::Null);
+        let refresh = json!({REFRESH: "normal"});
+        match phase(application) {
+            Some(RUNNING) => {}
+            Some(TERMINATING) => return self.write(ACTION, application, refresh, waits).await,
+            _ if waits.is_some() => return self.write(ACTION, application, json!({}), waits).await,
+            _ => return Err(Status::failed_precondition("no sync is under way")),
         }
         let body = json!({
             "metadata": {"resourceVersion": application.resource_version()},
@@ -90,7 +94,7 @@ impl Asks {
         let ended = api.patch_status(&application.name_any(), &self.params(), &Patch::Merge(&body)).await;
         let ended = ended.map_err(|source| status_from(&mlp_reconcile::Error::of(ACTION, source)))?;
         // A change of the status alone wakes nobody.
-        self.write(ACTION, &ended, json!({REFRESH: "normal"}), None).await
+        self.write(ACTION, &ended, refresh, waits).await
     }
 
     /// Holds the Application at an entry of its history, and syncs to it.
@@ -112,19 +116,24 @@ impl Asks {
         })?;
         let entry = entry(application, wish.id)?;
         let revision = revision_of(entry, &request).map_err(Status::failed_precondition)?;
-        // One of automated sync that runs is replaced as soon as the hold is seen.
-        let operation = (!is_under_way(application)).then(|| {
-            let (one, several) = revision::apart(&revision, request.several);
-            let named = Some(one).filter(|_| !request.several);
-            let wanted = SyncOperation {
-                revision: named,
-                revisions: several,
-                prune: wish.prune,
-                ..SyncOperation::default()
-            };
-            operation(user, &wanted)
-        });
-        self.write("roll back", application, json!({HOLD: revision, HELD_BY: user}), operation).await
+        let (one, several) = revision::apart(&revision, request.several);
+        let named = Some(one).filter(|_| !request.several);
+        // It takes the place of one of automated sync that runs.
+        let wanted = SyncOperation {
+            revision: named,
+            revisions: several,
+            prune: wish.prune,
+            ..SyncOperation::default()
+        };
+        let operation = Some(operation(user, &wanted));
+        let prunes = wish.prune.then_some("true");
+        self.write(
+            "roll back",
+            application,
+            json!({HOLD: revision, HELD_BY: user, PRUNES: prunes}),
+            operation,
+        )
+        .await
     }
 
     /// Takes the hold away.
@@ -132,7 +141,7 @@ impl Asks {
         if !application.annotations().contains_key(HOLD) {
             return Err(Status::failed_precondition("it is not held"));
         }
-        self.write("release", application, json!({HOLD: null, HELD_BY: null}), None).await
+        self.write("release", application, json!({HOLD: null, HELD_BY: null, PRUNES: null}), None).await
     }
 
     /// Writes annotations, and an operation or that there is none, where the Application is still the same.
@@ -180,13 +189,18 @@ fn is_automated(application: &Application) -> bool {
     application.operation.is_none() && by.is_some_and(|by| by.automated)
 }
 
-/// The entry with this number; with 0, the last one of another revision than the last.
+/// The entry with this number; with 0, the last one of another revision than what is there, or was tried last.
 fn entry(application: &Application, id: i64) -> Result<&HistoryEntry, Status> {
     let history = application.status.as_ref().map(|status| status.history.as_slice()).unwrap_or_default();
-    let revision = |entry: &HistoryEntry| (entry.revision.clone(), entry.revisions.clone());
+    let of = |entry: &HistoryEntry| {
+        revision::joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions)
+    };
     let found = if id == 0 {
-        let last = history.last().map(revision);
-        history.iter().rev().find(|entry| Some(revision(entry)) != last)
+        let state = application.status.as_ref().and_then(|status| status.operation_state.as_ref());
+        let whole = state.filter(|state| !selection::is_partial(&state.operation));
+        let tried = whole.and_then(|state| state.sync_result.as_ref()).map(revision::begun);
+        let current = tried.filter(|text| !text.is_empty()).or_else(|| history.last().map(of));
+        history.iter().rev().find(|entry| Some(of(entry)) != current)
     } else {
         history.iter().find(|entry| entry.id == id)
     };
@@ -215,6 +229,11 @@ mod tests {
         let application = application(&[(4, "a"), (5, "b"), (6, "c"), (7, "c")]);
         assert_eq!(entry(&application, 0).unwrap().id, 5);
         assert_eq!(entry(&application, 4).unwrap().id, 4);
+        // One that hangs or failed is what one goes back from, and never was in the history.
+        let mut hangs = application.clone();
+        let state = json!({"operation": {"sync": {}}, "phase": "Running", "syncResult": {"revision": "d"}});
+        hangs.status.as_mut().unwrap().operation_state = Some(serde_json::from_value(state).unwrap());
+        assert_eq!(entry(&hangs, 0).unwrap().id, 7);
         assert!(entry(&application, 9).unwrap_err().message().contains("it has: 4, 5, 6, 7"));
     }
 }

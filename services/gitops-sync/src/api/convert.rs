@@ -2,13 +2,16 @@
 
 use kube::ResourceExt;
 use mlp_crds::Application;
-use mlp_crds::argocd::{HealthStatus, HistoryEntry, ResourceStatus};
+use mlp_crds::argocd::{HealthStatus, HistoryEntry, ResourceResult, ResourceStatus};
 use mlp_host::grpc::Changed;
 use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::api::v1 as proto;
 
 use crate::domain::{hold, revision};
 use crate::events::wire;
+
+/// Results of an operation that a message names.
+const RESULTS: usize = 200;
 
 /// `team` is whose the destination is.
 pub(super) fn application(application: &Application, team: String) -> proto::Application {
@@ -38,9 +41,33 @@ pub(super) fn application(application: &Application, team: String) -> proto::App
         operation_message: operation.message.unwrap_or_default(),
         reconciled_at: wire::timestamp(status.reconciled_at.as_deref()),
         resources: status.resources.iter().map(resource).collect(),
+        operation_started_at: wire::timestamp(operation.started_at.as_deref()),
+        operation_results: operation
+            .sync_result
+            .iter()
+            .flat_map(|result| &result.resources)
+            .take(RESULTS)
+            .map(result)
+            .collect(),
         operation_waits: application.operation.is_some(),
         held_revision: hold::held(application.annotations()).unwrap_or_default(),
         conditions: status.conditions.iter().map(|it| format!("{}: {}", it.type_, it.message)).collect(),
+    }
+}
+
+fn result(result: &ResourceResult) -> proto::OperationResult {
+    let id = ResourceStatus {
+        group: result.group.clone(),
+        version: result.version.clone(),
+        kind: result.kind.clone(),
+        namespace: result.namespace.clone(),
+        name: result.name.clone(),
+        ..ResourceStatus::default()
+    };
+    proto::OperationResult {
+        resource: Some(wire::resource(&id)),
+        status: result.status.clone().or_else(|| result.hook_phase.clone()).unwrap_or_default(),
+        message: result.message.clone().unwrap_or_default(),
     }
 }
 

@@ -15,8 +15,10 @@ use super::revision;
 pub const HOLD: &str = "mlplatform.dev/hold";
 /// The annotation that says who holds.
 pub const HELD_BY: &str = "mlplatform.dev/held-by";
+/// The annotation by which objects that the held revision does not have are deleted; else they stay.
+pub const PRUNES: &str = "mlplatform.dev/hold-prune";
 /// Longest text of a hold that is read.
-const LONGEST: usize = 1_000;
+const LONGEST: usize = 4_096;
 
 /// The revision that is held, where one is.
 pub fn held(annotations: &BTreeMap<String, String>) -> Option<String> {
@@ -27,7 +29,24 @@ pub fn held(annotations: &BTreeMap<String, String>) -> Option<String> {
 /// What people are told of a hold.
 pub fn said(annotations: &BTreeMap<String, String>, revision: &str) -> String {
     let by = annotations.get(HELD_BY).map(|user| format!(" by {user}")).unwrap_or_default();
-    format!("held at {revision}{by}: newer commits are not applied; to go on, remove the annotation {HOLD}")
+    let stay = if prunes(annotations) { "" } else { ", and objects that it does not have stay" };
+    format!(
+        "held at {revision}{by}: newer commits are not applied{stay}; to go on, remove the annotation {HOLD}"
+    )
+}
+
+/// Whether automated sync deletes while the Application is held.
+pub fn prunes(annotations: &BTreeMap<String, String>) -> bool {
+    annotations.get(PRUNES).is_some_and(|value| value == "true")
+}
+
+/// Why a hold cannot be followed: it names a revision too few or too many.
+pub fn misfit(held: &str, request: &Request) -> Option<String> {
+    let named: Vec<&str> = held.split(',').collect();
+    let (names, has) = (named.len(), request.origins.len());
+    (names != has || named.iter().any(|one| one.trim().is_empty())).then(|| {
+        format!("the annotation {HOLD} names {names} revisions (`{held}`), and the Application has {has} sources; remove it, or write one for each")
+    })
 }
 
 /// The revision of an entry of the history, where the Application can go back to it.
@@ -63,7 +82,7 @@ mod tests {
         };
         assert_eq!(held(&annotations(" abc ")).as_deref(), Some("abc"));
         assert_eq!(held(&annotations("")), None);
-        assert_eq!(held(&annotations(&"a".repeat(2_000))), None);
+        assert_eq!(held(&annotations(&"a".repeat(5_000))), None);
         let said = said(&annotations("abc"), "abc");
         assert!(
             said.contains("held at abc by ada") && said.contains("remove the annotation mlplatform.dev/hold"),
@@ -84,5 +103,9 @@ mod tests {
         let of = |path: &str| revision_of(&entry, &request::validate(&spec(path)).unwrap());
         assert_eq!(of("web"), Ok("abc".to_owned()));
         assert!(of("other").unwrap_err().contains("entry 3"));
+        let request = request::validate(&spec("web")).unwrap();
+        assert_eq!(misfit("abc", &request), None);
+        assert!(misfit("abc,def", &request).unwrap().contains("names 2 revisions"));
+        assert!(misfit("abc,", &request).is_some());
     }
 }

@@ -3,7 +3,7 @@
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits) and [`version`] (ranges of tags), [`compare`] (in sync or
-//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`] and [`operation`] (whether to sync), [`status`] (what
+//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`operation`] (whether to sync) and its [`termination`], [`status`] (what
 //! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications.
 
 pub mod application_set;
@@ -32,6 +32,7 @@ pub mod revision;
 pub mod selection;
 pub mod statement;
 pub mod status;
+pub mod termination;
 pub mod tool;
 pub mod version;
 pub mod window;

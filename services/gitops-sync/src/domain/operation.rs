@@ -11,13 +11,12 @@ use serde_json::{Map, json};
 
 use super::picture::{Picture, SyncWord};
 use super::request::{Request, RetryRule};
+use super::termination::{TERMINATING, was_terminated};
 use super::window::{Closed, Windows};
 use super::{revision, selection};
 
 /// The word for an operation under way.
 pub const RUNNING: &str = "Running";
-/// The word for an operation that a person ends; only the last of its hooks is waited for.
-pub const TERMINATING: &str = "Terminating";
 /// The word for an operation that did all.
 pub const SUCCEEDED: &str = "Succeeded";
 /// The word for an operation that could not do all.
@@ -68,6 +67,8 @@ pub struct Situation<'a> {
     pub picture: &'a Picture,
     /// What the project's windows say.
     pub windows: &'a Windows,
+    /// The revision that the Application is held at, where it is.
+    pub held: Option<&'a str>,
     /// Now.
     pub now: Timestamp,
 }
@@ -100,7 +101,11 @@ fn regardless(situation: Situation<'_>) -> Step {
         return Step::Terminate(ending.clone());
     }
     if let Some(running) = last.filter(|state| state.phase == RUNNING) {
-        return resume(situation, running);
+        // A person's word counts before what nobody asked for.
+        return match situation.asked.filter(|_| is_automated(running)) {
+            Some(asked) => asked_for(situation, asked),
+            None => resume(situation, running),
+        };
     }
     if let Some(asked) = situation.asked {
         return asked_for(situation, asked);
@@ -183,7 +188,14 @@ fn unsupported(situation: Situation<'_>, asked: &Operation) -> Option<String> {
         let sources = request.origins.len();
         return Some(format!("operation.sync.revisions needs {sources}, one for each of spec.sources"));
     }
-    let pinned = !wanted.is_empty() && wanted != request.revision() && wanted != situation.picture.revision;
+    if let Some(held) = situation.held {
+        let other = !wanted.is_empty() && wanted != held;
+        return other.then(|| format!("operation.sync.revision `{wanted}` is not what the Application is held at, {held}; release it first"));
+    }
+    // The picture is of what is asked for; what was compared before it is of the spec.
+    let compared = situation.status.sync.as_ref().and_then(revision::compared);
+    let compared = compared.unwrap_or_else(|| situation.picture.revision.clone());
+    let pinned = !wanted.is_empty() && wanted != request.revision() && wanted != compared;
     (pinned && request.automated.is_some()).then(|| {
         format!("operation.sync.revision `{wanted}` differs from targetRevision, which automated sync would restore; turn spec.syncPolicy.automated off first")
     })
@@ -223,7 +235,7 @@ fn automated(situation: Situation<'_>, last: Option<&OperationState>) -> Step {
             },
         };
     }
-    match last.filter(|state| same_attempt(state, request, &picture.revision)) {
+    match last.filter(|state| same_attempt(state, request, picture)) {
         None => Step::Run(begin(situation, automated_operation(situation, 0))),
         Some(state) if state.phase == SUCCEEDED && policy.self_heal => heal(situation, state),
         Some(state) if state.phase == SUCCEEDED => Step::Idle,
@@ -262,9 +274,11 @@ fn was_synced(situation: Situation<'_>) -> bool {
     })
 }
 
-fn same_attempt(state: &OperationState, request: &Request, revision: &str) -> bool {
+fn same_attempt(state: &OperationState, request: &Request, picture: &Picture) -> bool {
     let Some(result) = &state.sync_result else { return false };
-    revision::begun(result) == revision
+    // A commit that changes nothing of the Application does not begin anew what a person ended.
+    let ended = was_terminated(state) && content(&state.operation) == Some(&picture.content);
+    (revision::begun(result) == picture.revision || ended)
         && (result.source.clone(), result.sources.clone()) == request.sources()
 }
 
@@ -315,7 +329,7 @@ pub fn pinned(status: &ApplicationStatus, asked: Option<&Operation>) -> Option<S
         let begun = state.sync_result.as_ref().map(revision::begun);
         return begun.filter(|revision| !revision.is_empty());
     }
-    let operation = asked.filter(|_| running.is_none()).filter(|operation| by_hand(operation))?;
+    let operation = asked.filter(|operation| by_hand(operation))?;
     asked_revision(operation.sync.as_ref()?)
 }
 
@@ -327,7 +341,12 @@ pub fn runs_hooks(state: &OperationState) -> bool {
         .rest
         .get("syncStrategy")
         .is_some_and(|strategy| strategy.get("apply").is_some_and(|it| !it.is_null()));
-    !applies && !sync.rest.contains_key(HEAL_COUNT) && !selection::is_partial(&state.operation)
+    !applies && !is_heal(&state.operation) && !selection::is_partial(&state.operation)
+}
+
+/// Whether the operation undoes what was changed beside git.
+pub fn is_heal(operation: &Operation) -> bool {
+    operation.sync.as_ref().is_some_and(|sync| sync.rest.contains_key(HEAL_COUNT))
 }
 
 fn is_automated(state: &OperationState) -> bool {
@@ -365,11 +384,16 @@ pub fn fail(state: &mut OperationState, rule: RetryRule, message: String, now: T
     }
 }
 
-/// Ends an operation that a person ended.
-pub fn terminate(state: &mut OperationState, now: Timestamp) {
-    state.phase = FAILED.into();
-    state.message = Some("Operation terminated".into());
-    state.finished_at = Some(seconds(now));
+/// What becomes of an operation that somebody asks for where spec, source or hold cannot be read.
+pub fn unreadable(asked: &Operation, why: String, now: Timestamp) -> OperationState {
+    OperationState {
+        operation: asked.clone(),
+        phase: ERROR.into(),
+        message: Some(why),
+        started_at: Some(seconds(now)),
+        finished_at: Some(seconds(now)),
+        ..OperationState::default()
+    }
 }
 
 /// Ends an operation that did all.

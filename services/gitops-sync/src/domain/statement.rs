@@ -4,12 +4,14 @@
 //! write that moves it on, so each edge is stated once however often it is computed.
 
 use mlp_crds::ApplicationRecordStatus;
-use mlp_crds::argocd::{ApplicationStatus, OperationState};
+use mlp_crds::argocd::{ApplicationCondition, ApplicationStatus, OperationState};
 use sha2::{Digest as _, Sha256};
 
-use super::operation::{ERROR, FAILED};
+use super::operation::{ERROR, FAILED, RUNNING};
 use super::picture::SyncWord;
 use super::revision;
+use super::status::SYNC;
+use super::termination::{TERMINATING, was_terminated};
 
 /// One fact to state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,14 +76,19 @@ pub fn advance(
 }
 
 fn running(operation: Option<&OperationState>) -> bool {
-    operation.is_some_and(|state| state.phase == super::operation::RUNNING)
+    operation.is_some_and(|state| matches!(state.phase.as_str(), RUNNING | TERMINATING))
 }
 
 fn failure(status: &ApplicationStatus, operation: Option<&OperationState>) -> Option<(String, String)> {
-    if let Some(condition) = status.conditions.iter().find(|condition| condition.type_.ends_with("Error")) {
+    // People know what a person ended, and that it is not tried again.
+    let ended = operation.is_some_and(was_terminated);
+    let tells = |condition: &&ApplicationCondition| {
+        condition.type_.ends_with("Error") && !(ended && condition.type_ == SYNC)
+    };
+    if let Some(condition) = status.conditions.iter().find(tells) {
         return Some((condition.type_.clone(), condition.message.clone()));
     }
-    let state = operation.filter(|state| state.phase == FAILED || state.phase == ERROR)?;
+    let state = operation.filter(|_| !ended).filter(|state| state.phase == FAILED || state.phase == ERROR)?;
     Some((format!("Sync{}", state.phase), state.message.clone().unwrap_or_default()))
 }
 
@@ -92,7 +99,7 @@ fn digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mlp_crds::argocd::{ApplicationCondition, HealthStatus, SyncOperation, SyncStatus};
+    use mlp_crds::argocd::{HealthStatus, SyncOperation, SyncStatus};
 
     use super::*;
 
@@ -116,6 +123,21 @@ mod tests {
             Statement::HealthChanged { .. } => "health",
         };
         statements.iter().map(name).collect()
+    }
+
+    #[test]
+    fn what_a_person_ends_is_no_failure_and_no_sync_while_it_ends() {
+        let mut record = ApplicationRecordStatus::default();
+        let ends = status("Synced", "r1", "Healthy", "Terminating");
+        assert_eq!(names(&advance(&mut record, &ends, 1)), ["health"]);
+        let mut ended = status("OutOfSync", "r1", "Healthy", "Failed");
+        ended.operation_state.as_mut().unwrap().message = Some("Operation terminated".into());
+        let said = "the sync to r1 failed and is not tried again: Operation terminated".into();
+        ended.conditions =
+            vec![ApplicationCondition { type_: SYNC.into(), message: said, ..Default::default() }];
+        assert!(advance(&mut record, &ended, 1).is_empty());
+        ended.conditions[0].type_ = "ComparisonError".into();
+        assert_eq!(names(&advance(&mut record, &ended, 1)), ["failed"]);
     }
 
     #[test]

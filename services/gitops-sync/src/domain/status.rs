@@ -11,7 +11,7 @@ use mlp_crds::argocd::{
 use serde_json::{Value, json};
 
 use super::identity::ObjectId;
-use super::operation::{SUCCEEDED, seconds};
+use super::operation::{SUCCEEDED, is_heal, seconds};
 use super::picture::{Extra, Item, Picture, Presence, SyncWord};
 use super::revision;
 use super::selection::is_partial;
@@ -251,6 +251,15 @@ fn record_history(next: &mut ApplicationStatus, limit: usize) {
         return;
     }
     let result = state.sync_result.clone().unwrap_or_default();
+    // What undoes a change made beside git is no new revision: it must not push out what one could go back to.
+    let same = |last: &HistoryEntry| {
+        revision::joined(last.revision.as_deref().unwrap_or_default(), &last.revisions)
+            == revision::begun(&result)
+            && (last.source == result.source && last.sources == result.sources)
+    };
+    if is_heal(&state.operation) && next.history.last().is_some_and(same) {
+        return;
+    }
     let id = next.history.last().map_or(0, |last| last.id.saturating_add(1));
     let mut entry = HistoryEntry {
         id,

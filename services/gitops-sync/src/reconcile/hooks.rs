@@ -155,23 +155,24 @@ impl ApplicationReconciler {
         self.delete(&as_extra(id), work.request.pruning.propagation).await
     }
 
-    /// Ends the hooks of an attempt that still run; gives what is waited for.
+    /// Has the hooks of an attempt that still run deleted; gives what is not let be deleted.
     pub(super) async fn end_attempt(
         &self,
         picture: &Picture,
         state: &OperationState,
         propagation: Propagation,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Vec<String>, Error> {
         let sync = format!("{}/", attempt(state));
-        let mut waits = None;
+        let mut left = Vec::new();
         let of_sync = picture.hooks.iter().filter(|one| one.live.attempt.starts_with(&sync));
-        for one in of_sync.filter(|one| !one.live.has_ended()) {
-            if !one.live.deleting {
-                self.delete(&as_extra(&one.id), propagation).await?;
+        for one in of_sync.filter(|one| !one.live.has_ended() && !one.live.deleting) {
+            match self.delete(&as_extra(&one.id), propagation).await {
+                Err(error) if error.class() == Class::Transient => return Err(error),
+                Err(error) => left.push(format!("hook {}: {error}", one.id)),
+                Ok(()) => {}
             }
-            waits.get_or_insert(format!("waiting for hook {} to be gone", one.id));
         }
-        Ok(waits)
+        Ok(left)
     }
 
     /// Hooks of earlier syncs that still run are ended before anything of this one begins; gives what is waited for.

@@ -38,7 +38,8 @@ use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
 use crate::domain::request::{self, Request};
 use crate::domain::selection;
-use crate::domain::status::{EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
+use crate::domain::status::{COMPARISON, EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
+use crate::domain::termination::{self, TERMINATING};
 use crate::error::Error;
 use crate::render::Renderers;
 use crate::store::Repositories;
@@ -133,15 +134,26 @@ impl ApplicationReconciler {
     async fn look(&self, application: &mut Arc<Application>) -> Result<Looked, Error> {
         let status = application.status.clone().unwrap_or_default();
         let operation = status.operation_state.clone();
+        let held = hold::held(application.annotations());
+        let phase = operation.as_ref().map(|state| state.phase.as_str());
+        let is_under_way = matches!(phase, Some(operation::RUNNING | TERMINATING));
         let fault = |faults: Vec<Fault>, request: Option<Request>, next: Duration| {
-            let mut operation = operation.clone();
+            let (mut operation, mut faults) = (operation.clone(), faults);
             // It need not be readable to be ended; hooks that run are ended by the next sync.
-            if let Some(state) = operation.as_mut().filter(|state| state.phase == operation::TERMINATING) {
-                operation::terminate(state, Timestamp::now());
+            if let Some(state) = operation.as_mut().filter(|state| state.phase == TERMINATING) {
+                termination::terminate(state, &[], Timestamp::now());
             }
+            // Nor is what somebody asked for kept waiting for what cannot be read.
+            if let Some(asked) = application.operation.as_ref().filter(|_| !is_under_way) {
+                let said = faults.iter().map(|fault| fault.message.clone()).collect::<Vec<_>>().join("; ");
+                operation = Some(operation::unreadable(asked, said, Timestamp::now()));
+            }
+            faults.extend(
+                held.iter().map(|held| Fault::new(HELD, hold::said(application.annotations(), held))),
+            );
             Looked { outcome: Outcome { faults, operation, ..Outcome::default() }, request, next }
         };
-        let request = match request::validate(&application.spec) {
+        let mut request = match request::validate(&application.spec) {
             Ok(request) => request,
             Err(refusals) => {
                 let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -157,7 +169,14 @@ impl ApplicationReconciler {
         let asked = application.operation.clone();
         let fresh = application.annotations().contains_key(REFRESH) || asked.is_some();
         let pinned = operation::pinned(&status, asked.as_ref());
-        let held = hold::held(application.annotations());
+        if let Some(held) = &held {
+            if let Some(wrong) = hold::misfit(held, &request) {
+                return Ok(fault(vec![Fault::new(COMPARISON, wrong)], Some(request), poll));
+            }
+            if let Some(automated) = &mut request.automated {
+                automated.prune &= hold::prunes(application.annotations());
+            }
+        }
         let revisions = request.revisions(pinned.as_deref().or(held.as_deref()));
         let rendered = match self.render(application, &request, &permission, &revisions, fresh).await? {
             Ok(rendered) => rendered,
@@ -180,9 +199,7 @@ impl ApplicationReconciler {
             operation,
             ..Outcome::default()
         };
-        outcome.faults.extend(
-            picture.gaps.iter().map(|gap| Fault::new(crate::domain::status::COMPARISON, gap.clone())),
-        );
+        outcome.faults.extend(picture.gaps.iter().map(|gap| Fault::new(COMPARISON, gap.clone())));
         outcome.faults.extend(rendered.left_out.iter().map(|words| Fault::new(EXCLUDED, words.clone())));
         if let Some(held) = &held {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
@@ -193,6 +210,7 @@ impl ApplicationReconciler {
             asked: asked.as_ref(),
             picture: &picture,
             windows: &windows,
+            held: held.as_deref(),
             now,
         };
         let mut next = poll;
@@ -207,10 +225,8 @@ impl ApplicationReconciler {
                 next = next.min(closed.until.map_or(next, |due| until(due, now)));
             }
             Step::Terminate(mut state) => {
-                match self.end_attempt(&picture, &state, request.pruning.propagation).await? {
-                    Some(waits) => state.message = Some(waits),
-                    None => operation::terminate(&mut state, now),
-                }
+                let left = self.end_attempt(&picture, &state, request.pruning.propagation).await?;
+                termination::terminate(&mut state, &left, now);
                 next = next.min(UNDER_WAY);
                 outcome.operation = Some(state);
             }

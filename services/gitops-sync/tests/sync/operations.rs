@@ -165,7 +165,11 @@ async fn one_that_is_terminated_ends_its_hooks_and_is_not_tried_again() {
     world.applications().patch_status(NAME, &PatchParams::default(), &Patch::Merge(&ends)).await.unwrap();
     let status = world.status("the end", |status| phase(status) == "Failed").await;
     assert_eq!(status.operation_state.unwrap().message.as_deref(), Some("Operation terminated"));
-    assert!(pods.get_opt("migrate").await.unwrap().is_none());
+    wait_until(LIMIT, "the hook gone", || async {
+        pods.get_opt("migrate").await.ok()?.is_none().then_some(())
+    })
+    .await
+    .unwrap();
     let blocked = |status: &ApplicationStatus| {
         status.conditions.iter().any(|one| one.message.contains("is not tried again"))
     };
@@ -177,5 +181,39 @@ async fn one_that_is_terminated_ends_its_hooks_and_is_not_tried_again() {
     running.applications.wake_and_wait(key).await.unwrap();
     assert!(pods.get_opt("migrate").await.unwrap().is_none());
     world.greeting(None).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_and_cannot_be_is_answered_and_not_kept() {
+    let world = World::new().await;
+    world.commit(&[("a.yaml", &settings("one"))]);
+    let running = world.start().await;
+    world.declare(json!({})).await;
+    let message = |status: &ApplicationStatus| {
+        status.operation_state.as_ref().and_then(|state| state.message.clone()).unwrap_or_default()
+    };
+    let status = world.ask(json!({"revision": "nowhere"})).await;
+    assert_eq!(phase(&status), "Error");
+    assert!(message(&status).contains("no branch, tag or commit `nowhere`"), "{}", message(&status));
+    let status = world.ask(json!({})).await;
+    let first = status.history[0].revision.clone().unwrap();
+
+    let hold = |revision: &str| json!({"metadata": {"annotations": {"mlplatform.dev/hold": revision}}});
+    let applications = world.applications();
+    applications.patch(NAME, &PatchParams::default(), &Patch::Merge(&hold(&first))).await.unwrap();
+    world.commit(&[("a.yaml", &settings("two"))]);
+    let held = |status: &ApplicationStatus| status.conditions.iter().any(|one| one.type_ == "HeldWarning");
+    world.status("the hold", held).await;
+    let status = world.ask(json!({"revision": "main"})).await;
+    assert!(message(&status).contains("release it first"), "{}", message(&status));
+    world.greeting(Some("one")).await;
+    // A hold that does not fit is no reason to follow the branch, and stays to be seen.
+    applications.patch(NAME, &PatchParams::default(), &Patch::Merge(&hold("a,b"))).await.unwrap();
+    let misfit = |status: &ApplicationStatus| {
+        status.conditions.iter().any(|one| one.message.contains("names 2 revisions"))
+    };
+    let status = world.status("the misfit", misfit).await;
+    assert!(held(&status));
     running.stop().await;
 }

@@ -7,6 +7,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::picture::{Extra, Item, Presence};
 use crate::domain::request;
+use crate::domain::termination::terminate;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -76,6 +77,7 @@ impl Case {
             asked: self.asked.as_ref(),
             picture,
             windows,
+            held: None,
             now: at(self.now),
         })
     }
@@ -282,4 +284,31 @@ fn a_closed_window_keeps_a_sync_from_beginning_and_holds_one_that_runs() {
     assert_eq!(state.started_at, running.started_at, "it goes on when the window opens");
     case.windows.overrun = true;
     assert!(matches!(case.next(), Step::Run(_)), "or to its end");
+}
+
+#[test]
+fn what_a_person_ended_is_not_begun_anew_by_a_commit_that_changes_nothing_of_it() {
+    let mut case = Case::new(full(), Picture { content: "c".into(), ..picture(Presence::Missing) });
+    let mut state = case.run();
+    terminate(&mut state, &[], at(1_000));
+    case.last = Some(state.clone());
+    case.picture.revision = "r2".into();
+    assert!(matches!(case.next(), Step::Blocked(_)), "{:?}", case.next());
+    case.picture.content = "d".into();
+    assert!(matches!(case.next(), Step::Run(_)));
+    state.phase = TERMINATING.into();
+    case.last = Some(state);
+    assert!(matches!(case.next(), Step::Terminate(_)));
+}
+
+#[test]
+fn a_persons_word_counts_before_an_automated_sync_that_runs() {
+    let mut case = Case::new(full(), picture(Presence::Missing));
+    case.last = Some(case.run());
+    assert_eq!(Some(case.run()), case.last, "it goes on");
+    case.asked = Some(Operation { sync: Some(SyncOperation::default()), ..Operation::default() });
+    assert_eq!(case.run().operation, case.asked.clone().unwrap());
+    case.last = Some(case.run());
+    case.asked = None;
+    assert_eq!(Some(case.run()), case.last, "and that goes on, too");
 }

@@ -115,6 +115,14 @@ fn history_is_bounded_and_numbered_on() {
     }
     let ids: Vec<i64> = status.history.iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [2, 3, 4]);
+    // What only undoes a change made beside git pushes out nothing that one could go back to.
+    let mut heal = outcome("Succeeded");
+    let state = heal.operation.as_mut().unwrap();
+    state.started_at = Some(operation::seconds(at(100)));
+    let sync = state.operation.sync.get_or_insert_default();
+    sync.rest.insert("autoHealAttemptsCount".into(), json!(1));
+    status = build(&spec(), &status, &heal, 3, at(105));
+    assert_eq!(status.history.last().unwrap().id, 4);
 }
 
 #[test]

@@ -20,6 +20,9 @@ const PAGE: i32 = 500;
 /// How often an operation is asked about.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// When one that neither waits nor has begun was taken back.
+const TAKEN_BACK: Duration = Duration::from_secs(5);
+
 type Client = GitopsServiceClient<ServiceChannel>;
 
 /// Namespace and name of an Application.
@@ -111,25 +114,35 @@ async fn follow(
         return said(flags.output, &answer, |answer| print::asked(answer.application.as_ref()));
     }
     let deadline = tokio::time::Instant::now() + wait.timeout;
+    // Two that begin within one second are told apart by nothing else.
+    let taken_back = tokio::time::Instant::now() + TAKEN_BACK;
     let mut last = String::new();
     loop {
         let Place { namespace, name } = &place;
         let request = proto::GetApplicationRequest { namespace: namespace.clone(), name: name.clone() };
         let answer = client.get_application(request).await.map_err(refused)?.into_inner();
         let now = answer.application.clone().unwrap_or_default();
-        // What was asked for is taken up by a newer version of the object.
-        let is_taken_up = now.resource_version != asked.resource_version && !now.operation_waits;
+        let has_begun = now.operation_started_at != asked.operation_started_at;
         let is_over = matches!(now.operation_phase.as_str(), "Succeeded" | "Failed" | "Error");
-        if is_taken_up && is_over {
+        if has_begun && is_over && !now.operation_waits {
             said(flags.output, &answer, |answer| print::one(answer.application.as_ref()))?;
             return match now.operation_phase.as_str() {
                 "Succeeded" => Ok(()),
                 phase => Err(Failure::failed(format!("{phase}: {}", now.operation_message))),
             };
         }
-        if now.operation_message != last {
-            eprintln!("{} {}", now.operation_phase, now.operation_message);
-            last = now.operation_message;
+        // It stands at the object until it begins, so that nobody can take it for one that did.
+        if !has_begun && !now.operation_waits && tokio::time::Instant::now() >= taken_back {
+            return Err(Failure::failed("what was asked for was taken back before it began"));
+        }
+        let word = if has_begun {
+            format!("{} {}", now.operation_phase, now.operation_message)
+        } else {
+            format!("waiting to begin {}", now.conditions.join("; "))
+        };
+        if word != last {
+            eprintln!("{word}");
+            last = word;
         }
         if tokio::time::Instant::now() >= deadline {
             return Err(Failure::not_ready(format!("no end within {} s: {last}", wait.timeout.as_secs())));

@@ -56,7 +56,16 @@ pub(super) fn one(maybe: Option<&proto::Application>) -> String {
         let word = health(object.health());
         rows.add_row([&of.kind, &of.namespace, &of.name, &object.sync_status, word, &object.health_message]);
     }
-    format!("{text}\n{}", trimmed(&rows))
+    let text = format!("{text}\n{}", trimmed(&rows));
+    if one.operation_results.is_empty() {
+        return text;
+    }
+    let mut rows = table(&["last operation", "namespace", "name", "result", "message"]);
+    for result in &one.operation_results {
+        let of = result.resource.clone().unwrap_or_default();
+        rows.add_row([&of.kind, &of.namespace, &of.name, &result.status, &result.message]);
+    }
+    format!("{text}\n\n{}", trimmed(&rows))
 }
 
 pub(super) fn asked(maybe: Option<&proto::Application>) -> String {
