@@ -105,6 +105,12 @@ async fn a_chart_takes_values_from_another_repository_beside_plain_manifests() {
     world.chart("blue", "small").await;
     let one = json!({"operation": {"sync": {"revision": commits[0]}}});
     world.status("the end of the sync by hand", |status| phase(status) == "Succeeded").await;
+    // It is taken off a moment later; what is merged into it before is no request of its own.
+    wait_until(LIMIT, "the request taken off", || async {
+        world.applications().get(NAME).await.ok()?.operation.is_none().then_some(())
+    })
+    .await
+    .unwrap();
     world.applications().patch(NAME, &PatchParams::default(), &Patch::Merge(&one)).await.unwrap();
     let status = world.status("the refusal", |status| phase(status) == "Error").await;
     let said = status.operation_state.and_then(|state| state.message).unwrap_or_default();

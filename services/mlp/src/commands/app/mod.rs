@@ -20,6 +20,8 @@ const PAGE: i32 = 500;
 /// How often an operation is asked about.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// For so many seconds two operations may be taken for one.
+const RECENT: i64 = 10;
 /// When one that neither waits nor has begun was taken back.
 const TAKEN_BACK: Duration = Duration::from_secs(5);
 
@@ -114,7 +116,9 @@ async fn follow(
         return said(flags.output, &answer, |answer| print::asked(answer.application.as_ref()));
     }
     let deadline = tokio::time::Instant::now() + wait.timeout;
-    // Two that begin within one second are told apart by nothing else.
+    // Starts are told in seconds: one that begins right after another may have the same.
+    let before = asked.operation_started_at.as_ref().map_or(0, |time| time.seconds);
+    let is_recent = jiff::Timestamp::now().as_second() - before < RECENT;
     let taken_back = tokio::time::Instant::now() + TAKEN_BACK;
     let mut last = String::new();
     loop {
@@ -122,9 +126,10 @@ async fn follow(
         let request = proto::GetApplicationRequest { namespace: namespace.clone(), name: name.clone() };
         let answer = client.get_application(request).await.map_err(refused)?.into_inner();
         let now = answer.application.clone().unwrap_or_default();
-        let has_begun = now.operation_started_at != asked.operation_started_at;
+        let begun = is_recent || now.operation_started_at != asked.operation_started_at;
+        let has_begun = begun && !now.operation_waits;
         let is_over = matches!(now.operation_phase.as_str(), "Succeeded" | "Failed" | "Error");
-        if has_begun && is_over && !now.operation_waits {
+        if has_begun && is_over {
             said(flags.output, &answer, |answer| print::one(answer.application.as_ref()))?;
             return match now.operation_phase.as_str() {
                 "Succeeded" => Ok(()),
