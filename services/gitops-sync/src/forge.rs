@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlp_model::{Class, Classified, Secret};
+use mlp_reconcile::error::chain;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
@@ -195,16 +196,6 @@ async fn body(mut answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
         }
     }
     Ok(Some(all))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        said = format!("{said}: {cause}");
-        source = cause.source();
-    }
-    said
 }
 
 fn address(query: &Query) -> Result<Url, String> {

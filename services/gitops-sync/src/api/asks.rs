@@ -10,12 +10,9 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::domain::hold::{HELD_BY, HOLD, PRUNES, revision_of};
-use crate::domain::operation::RUNNING;
+use crate::domain::operation::{self, RUNNING};
 use crate::domain::termination::TERMINATING;
-use crate::domain::{request, revision, selection};
-
-/// The annotation that has an Application looked at now.
-const REFRESH: &str = "argocd.argoproj.io/refresh";
+use crate::domain::{REFRESH, request, revision, selection};
 
 /// What a caller wishes of an Application.
 #[derive(Clone, Copy)]
@@ -110,10 +107,8 @@ impl Asks {
                 "a sync that somebody asked for is under way; terminate it first",
             ));
         }
-        let request = request::validate(&application.spec).map_err(|refusals| {
-            let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-            Status::failed_precondition(words.join("; "))
-        })?;
+        let request = request::validate(&application.spec)
+            .map_err(|refusals| Status::failed_precondition(request::words(&refusals)))?;
         let entry = entry(application, wish.id)?;
         let revision = revision_of(entry, &request).map_err(Status::failed_precondition)?;
         let (one, several) = revision::apart(&revision, request.several);
@@ -185,22 +180,18 @@ fn is_under_way(application: &Application) -> bool {
 
 fn is_automated(application: &Application) -> bool {
     let state = application.status.as_ref().and_then(|status| status.operation_state.as_ref());
-    let by = state.and_then(|state| state.operation.initiated_by.as_ref());
-    application.operation.is_none() && by.is_some_and(|by| by.automated)
+    application.operation.is_none() && state.is_some_and(operation::is_automated)
 }
 
 /// The entry with this number; with 0, the last one of another revision than what is there, or was tried last.
 fn entry(application: &Application, id: i64) -> Result<&HistoryEntry, Status> {
     let history = application.status.as_ref().map(|status| status.history.as_slice()).unwrap_or_default();
-    let of = |entry: &HistoryEntry| {
-        revision::joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions)
-    };
     let found = if id == 0 {
         let state = application.status.as_ref().and_then(|status| status.operation_state.as_ref());
         let whole = state.filter(|state| !selection::is_partial(&state.operation));
         let tried = whole.and_then(|state| state.sync_result.as_ref()).map(revision::begun);
-        let current = tried.filter(|text| !text.is_empty()).or_else(|| history.last().map(of));
-        history.iter().rev().find(|entry| Some(of(entry)) != current)
+        let current = tried.filter(|text| !text.is_empty()).or_else(|| history.last().map(revision::entered));
+        history.iter().rev().find(|entry| Some(revision::entered(entry)) != current)
     } else {
         history.iter().find(|entry| entry.id == id)
     };

@@ -76,7 +76,7 @@ pub(super) fn entry(entry: &HistoryEntry) -> proto::HistoryEntry {
     let by = entry.rest.get("initiatedBy").and_then(|by| by.get("username")?.as_str());
     proto::HistoryEntry {
         id: entry.id,
-        revision: revision::joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions),
+        revision: revision::entered(entry),
         started_at: wire::timestamp(entry.deploy_started_at.as_deref()),
         deployed_at: wire::timestamp(entry.deployed_at.as_deref()),
         initiated_by: by.unwrap_or_default().to_owned(),

@@ -64,7 +64,7 @@ pub fn revision_of(entry: &HistoryEntry, request: &Request) -> Result<String, St
             entry.id
         ));
     }
-    Ok(revision::joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions))
+    Ok(revision::entered(entry))
 }
 
 #[cfg(test)]

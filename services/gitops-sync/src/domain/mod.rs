@@ -39,3 +39,5 @@ pub mod window;
 
 /// The service's name: its field manager, ServiceAccount and Lease.
 pub const SERVICE: &str = "gitops-sync";
+/// The annotation by which somebody asks for one look at an Application, and at its repository, now.
+pub const REFRESH: &str = "argocd.argoproj.io/refresh";

@@ -115,7 +115,6 @@ fn regardless(situation: Situation<'_>) -> Step {
 
 fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
     let sync = running.operation.sync.clone().unwrap_or_default();
-    let by_robot = running.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
     let revision = running.sync_result.as_ref().map(revision::begun).unwrap_or_default();
     let wanted = content(&running.operation);
     let is_another = match wanted {
@@ -123,7 +122,7 @@ fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
         Some(wanted) => wanted != situation.picture.content,
         None => revision != situation.picture.revision,
     };
-    if by_robot && is_another {
+    if is_automated(running) && is_another {
         // Another content replaces the operation: waiting for an old one would hold the fix back.
         return Step::Run(begin(situation, automated_operation(situation, 0)));
     }
@@ -349,7 +348,8 @@ pub fn is_heal(operation: &Operation) -> bool {
     operation.sync.as_ref().is_some_and(|sync| sync.rest.contains_key(HEAL_COUNT))
 }
 
-fn is_automated(state: &OperationState) -> bool {
+/// Whether automated sync began it, and nobody asked for it.
+pub fn is_automated(state: &OperationState) -> bool {
     state.operation.initiated_by.as_ref().is_some_and(|by| by.automated)
 }
 
@@ -363,8 +363,7 @@ pub fn attempt(state: &OperationState) -> String {
 /// Whether the operation may delete what left git.
 pub fn may_prune(state: &OperationState, request: &Request, picture: &Picture) -> bool {
     let asked = state.operation.sync.as_ref().is_some_and(|sync| sync.prune);
-    let by_robot = state.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
-    let empty = request.automated.is_some_and(|policy| policy.allow_empty) || !by_robot;
+    let empty = request.automated.is_some_and(|policy| policy.allow_empty) || !is_automated(state);
     asked && picture.gaps.is_empty() && (!picture.items.is_empty() || empty)
 }
 
@@ -373,8 +372,7 @@ pub fn may_prune(state: &OperationState, request: &Request, picture: &Picture) -
 pub fn fail(state: &mut OperationState, rule: RetryRule, message: String, now: Timestamp) {
     let retries = state.retry_count.unwrap_or_default();
     state.finished_at = Some(seconds(now));
-    let by_robot = state.operation.initiated_by.as_ref().is_some_and(|by| by.automated);
-    let again = by_robot && rule.limit.is_none_or(|limit| retries < i64::from(limit));
+    let again = is_automated(state) && rule.limit.is_none_or(|limit| retries < i64::from(limit));
     if again {
         state.retry_count = Some(retries.saturating_add(1));
         state.message = Some(format!("{message}; retry {} follows", retries.saturating_add(1)));

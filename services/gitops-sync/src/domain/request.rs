@@ -89,6 +89,12 @@ impl Origin {
     }
 }
 
+/// Refusals in one text.
+pub fn words(refusals: &[Refusal]) -> String {
+    let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
+
 impl Request {
     /// Address of each source's repository, with its field.
     pub fn repositories(&self) -> Vec<(String, &str)> {

@@ -3,7 +3,7 @@
 //! Argo CD writes `revision` for one source and `revisions` for several; within the service they are compared and
 //! told of as one.
 
-use mlp_crds::argocd::{SyncResult, SyncStatus};
+use mlp_crds::argocd::{HistoryEntry, SyncResult, SyncStatus};
 
 /// Stands between commits; in no name of a revision that git has.
 const BETWEEN: &str = ",";
@@ -25,6 +25,11 @@ pub fn apart(text: &str, several: bool) -> (String, Vec<String>) {
 /// What an operation began with.
 pub fn begun(result: &SyncResult) -> String {
     joined(&result.revision, &result.revisions)
+}
+
+/// What an entry of the history is of.
+pub fn entered(entry: &HistoryEntry) -> String {
+    joined(entry.revision.as_deref().unwrap_or_default(), &entry.revisions)
 }
 
 /// What was compared, where anything was.

@@ -253,8 +253,7 @@ fn record_history(next: &mut ApplicationStatus, limit: usize) {
     let result = state.sync_result.clone().unwrap_or_default();
     // What undoes a change made beside git is no new revision: it must not push out what one could go back to.
     let same = |last: &HistoryEntry| {
-        revision::joined(last.revision.as_deref().unwrap_or_default(), &last.revisions)
-            == revision::begun(&result)
+        revision::entered(last) == revision::begun(&result)
             && (last.source == result.source && last.sources == result.sources)
     };
     if is_heal(&state.operation) && next.history.last().is_some_and(same) {

@@ -31,7 +31,6 @@ use mlp_crds::Application;
 use mlp_crds::argocd::OperationState;
 use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler, Recorder};
 
-use crate::domain::SERVICE;
 use crate::domain::consent;
 use crate::domain::hold;
 use crate::domain::manifest::Limits;
@@ -40,6 +39,7 @@ use crate::domain::request::{self, Request};
 use crate::domain::selection;
 use crate::domain::status::{COMPARISON, EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
 use crate::domain::termination::{self, TERMINATING};
+use crate::domain::{REFRESH, SERVICE};
 use crate::error::Error;
 use crate::render::Renderers;
 use crate::store::Repositories;
@@ -47,7 +47,7 @@ use apply::Work;
 use healths::Healths;
 use kinds::Kinds;
 use observe::Verdicts;
-use report::{Published, REFRESH};
+use report::Published;
 
 pub use tenancy::{Caches, watches};
 pub use watch::{Watcher, Watches, pair as watcher_pair};
@@ -156,8 +156,8 @@ impl ApplicationReconciler {
         let mut request = match request::validate(&application.spec) {
             Ok(request) => request,
             Err(refusals) => {
-                let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-                return Ok(fault(vec![Fault::new(INVALID_SPEC, words.join("; "))], None, Duration::MAX));
+                let words = request::words(&refusals);
+                return Ok(fault(vec![Fault::new(INVALID_SPEC, words)], None, Duration::MAX));
             }
         };
         let polls = request.origins.iter().map(|origin| self.repositories.poll(&origin.repository));

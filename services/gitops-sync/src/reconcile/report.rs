@@ -18,15 +18,13 @@ use mlp_reconcile::{StatusOutbox, conditions, status};
 use serde_json::json;
 
 use super::ApplicationReconciler;
-use crate::domain::SERVICE;
 use crate::domain::revision;
 use crate::domain::statement::{self, Statement};
 use crate::domain::status::{Outcome, build};
+use crate::domain::{REFRESH, SERVICE};
 use crate::error::Error;
 use crate::events::publish;
 
-/// The annotation that asks for a look at the repository now.
-pub(super) const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// History kept where the spec could not be read.
 const HISTORY: usize = 10;
 

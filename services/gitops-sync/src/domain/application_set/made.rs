@@ -6,17 +6,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use mlp_crds::Application;
 use mlp_crds::argocd::{ApplicationSet, ApplicationSpec};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::budget::Budget;
 use super::plan::Policy;
 use super::{Cluster, Context, Halt, Known, MOST, generators};
-use crate::domain::manifest;
+use crate::domain::{REFRESH, manifest};
 
 /// The label that says which set an Application is of; Argo CD's own.
 pub const SET: &str = "argocd.argoproj.io/application-set-name";
-/// What asks for one look at an Application.
-const REFRESH: &str = "argocd.argoproj.io/refresh";
 /// With it, objects go with their Application.
 pub const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
@@ -125,7 +123,7 @@ fn application(set: &ApplicationSet, filled: &Value) -> Result<Application, Halt
         match manifest::document("the patch", text).map_err(|error| refuse(error.to_string()))? {
             // One that says nothing of this Application.
             Value::Null => {}
-            patch if patch.is_object() => merge(&mut template, &patch),
+            patch if patch.is_object() => json_patch::merge(&mut template, &patch),
             _ => return Err(refuse("comes to what is no object".to_owned())),
         }
     }
@@ -192,23 +190,4 @@ fn named(name: &str) -> Result<&str, Halt> {
         format!("comes to `{name}`, which is no name; use lower-case letters, digits, `-` and `.`")
     };
     Err(Halt::refused("spec.template.metadata.name", message))
-}
-
-/// A merge patch (RFC 7396).
-pub(super) fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(fields) = target else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            fields.remove(key);
-        } else {
-            merge(fields.entry(key).or_insert(Value::Null), value);
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What is to be done to the Applications of a set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use mlp_crds::Application;
 use mlp_crds::argocd::{ApplicationSet, IgnoreDifference};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use super::made;
 use crate::domain::identity::ObjectId;
 use crate::domain::ignore::{self, IgnoreRule};
+use crate::domain::request;
 
 /// The annotation of a set that may come to no Application at all.
 pub const ALLOW_EMPTY: &str = "mlplatform.dev/allow-empty";
@@ -63,11 +65,11 @@ pub fn plan(
     set: &ApplicationSet,
     policy: Policy,
     wanted: Vec<Application>,
-    live: &BTreeMap<String, Application>,
+    live: &BTreeMap<String, Arc<Application>>,
 ) -> Plan {
     let name = |one: &Application| one.metadata.name.clone().unwrap_or_default();
-    let names: Vec<String> = wanted.iter().map(name).collect();
-    let left: Vec<String> = live.keys().filter(|name| !names.contains(name)).cloned().collect();
+    let names: BTreeSet<String> = wanted.iter().map(name).collect();
+    let left: Vec<String> = live.keys().filter(|name| !names.contains(*name)).cloned().collect();
     let annotations = set.metadata.annotations.as_ref();
     let may_be_empty = annotations.and_then(|all| all.get(ALLOW_EMPTY)).is_some_and(|value| value == "true");
     let apply = wanted.into_iter().filter(|one| policy.updates || !live.contains_key(&name(one))).collect();
@@ -136,10 +138,7 @@ pub fn ignored(set: &ApplicationSet) -> Result<Vec<IgnoreRule>, String> {
         })
         .collect();
     ignore::read(&rules).map_err(|refusals| {
-        let words = refusals.iter().map(|refusal| {
-            refusal.to_string().replace("spec.ignoreDifferences", "spec.ignoreApplicationDifferences")
-        });
-        words.collect::<Vec<_>>().join("; ")
+        request::words(&refusals).replace("spec.ignoreDifferences", "spec.ignoreApplicationDifferences")
     })
 }
 

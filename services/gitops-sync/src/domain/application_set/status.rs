@@ -1,6 +1,7 @@
 //! The status of a set, as Argo CD writes it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use mlp_crds::Application;
@@ -40,7 +41,7 @@ const NOT_APPLIED: &str = "UpdateApplicationError";
 pub fn build(
     before: &ApplicationSetStatus,
     outcome: &Outcome,
-    live: &BTreeMap<String, Application>,
+    live: &BTreeMap<String, Arc<Application>>,
     now: Timestamp,
 ) -> ApplicationSetStatus {
     let generated = "Parameters were generated for all Applications";
@@ -68,7 +69,7 @@ pub fn build(
     });
     ApplicationSetStatus {
         conditions: conditions.into(),
-        resources: live.values().take(NAMED).map(resource).collect(),
+        resources: live.values().take(NAMED).map(|one| resource(one)).collect(),
         resources_count: i64::try_from(live.len()).ok(),
     }
 }

@@ -1,5 +1,7 @@
 //! What generators find and templates come to, by Argo CD's documented examples and by what its users run into.
 
+use std::sync::Arc;
+
 use mlp_crds::Application;
 use mlp_crds::argocd::ApplicationSet;
 use serde_json::{Value, json};
@@ -305,7 +307,7 @@ fn a_set_that_comes_to_nothing_deletes_nothing() {
     let live: BTreeMap<_, _> = made(list(&["a", "b"]))
         .unwrap()
         .into_iter()
-        .map(|one| (one.metadata.name.clone().unwrap(), one))
+        .map(|one| (one.metadata.name.clone().unwrap(), Arc::new(one)))
         .collect();
     let of = |spec: Value, annotated: bool| {
         let mut set = set(spec.clone());
@@ -376,7 +378,7 @@ fn a_copy_with_the_label_is_not_deleted() {
     };
     let mut copy = made(list(&["copy"])).unwrap().remove(0);
     copy.metadata.owner_references = None;
-    let live = BTreeMap::from([("copy".to_owned(), copy)]);
+    let live = BTreeMap::from([("copy".to_owned(), Arc::new(copy))]);
     let set = set(list(&["a"]));
     let plan = plan(&set, Policy::of(&set).unwrap(), made(list(&["a"])).unwrap(), &live);
     assert!(

@@ -1,6 +1,7 @@
 //! Making, changing and deleting the Applications of a set.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -40,7 +41,7 @@ impl SetReconciler {
         &self,
         set: &ApplicationSet,
         plan: &Plan,
-        live: &BTreeMap<String, Application>,
+        live: &BTreeMap<String, Arc<Application>>,
         rules: &[IgnoreRule],
     ) -> (Vec<String>, Option<Duration>) {
         let made = plan.apply.iter().map(|wanted| self.make(set, wanted, live, rules).boxed());
@@ -72,11 +73,11 @@ impl SetReconciler {
         &self,
         set: &ApplicationSet,
         wanted: &Application,
-        live: &BTreeMap<String, Application>,
+        live: &BTreeMap<String, Arc<Application>>,
         rules: &[IgnoreRule],
     ) -> Went {
         let name = wanted.name_any();
-        went(&name, self.made(set, wanted, live.get(&name), rules).await)
+        went(&name, self.made(set, wanted, live.get(&name).map(|one| &**one), rules).await)
     }
 
     async fn made(
@@ -162,7 +163,8 @@ impl SetReconciler {
     }
 }
 
-fn as_us() -> PatchParams {
+/// How the loop writes.
+pub(super) fn as_us() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::{Api, ResourceExt as _};
 use mlp_crds::argocd::ApplicationSet;
 use mlp_crds::{AppProject, Application};
@@ -189,7 +189,7 @@ impl SetReconciler {
     }
 
     /// Applications of the set, by name.
-    fn live(&self, set: &ApplicationSet) -> BTreeMap<String, Application> {
+    fn live(&self, set: &ApplicationSet) -> BTreeMap<String, Arc<Application>> {
         let (name, namespace) = (set.name_any(), set.namespace());
         let of_set = |one: &Application| {
             one.namespace() == namespace
@@ -197,7 +197,7 @@ impl SetReconciler {
                 && stranger(set, one).is_none()
         };
         let found = self.parts.generated.state_filter(of_set);
-        found.iter().map(|one| (one.name_any(), (**one).clone())).collect()
+        found.into_iter().map(|one| (one.name_any(), one)).collect()
     }
 
     async fn look(&self, set: &Arc<ApplicationSet>) -> Result<(Outcome, Duration), Error> {
@@ -255,8 +255,7 @@ impl SetReconciler {
             return Ok(set);
         }
         let body = json!({"metadata": {"annotations": {REFRESH: null}}});
-        let done =
-            self.api(&set).patch(&set.name_any(), &PatchParams::apply(MANAGER), &Patch::Merge(&body)).await;
+        let done = self.api(&set).patch(&set.name_any(), &apply::as_us(), &Patch::Merge(&body)).await;
         Ok(Arc::new(done.map_err(|source| Error::call("remove the refresh annotation", source))?))
     }
 
