@@ -23,9 +23,10 @@ use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeApplications};
 use crate::forge::Forges;
 use crate::reconcile::sets::{SetParts, SetReconciler, generated};
-use crate::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
+use crate::reconcile::{ApplicationReconciler, Notices, Parts, watcher_pair, watches};
 use crate::render::Renderers;
 use crate::store::Repositories;
+use crate::webhook::{self, Webhook};
 
 /// How long closing the connection to the broker may take.
 const BUS_DRAIN: Duration = Duration::from_secs(3);
@@ -54,6 +55,10 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
     let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
     let service = Applications::new(objects, client.clone(), host.authorizer(), API_MANAGER);
     host.serve_grpc(Routes::new(GitopsServiceServer::new(service)), mlp_proto::DESCRIPTOR_SET).await?;
+    if let Some(address) = config.webhook_listen {
+        let webhook = Webhook::new(client.clone(), &config.host.namespace, bus.clone());
+        host.serve_http("webhook-listen", address, webhook.routes()).await?;
+    }
 
     let broker = bus.clone();
     host.readiness("broker", move || {
@@ -100,7 +105,7 @@ impl Leader {
         let all = Api::<ApplicationSet>::all(client.clone());
         let sets = Controller::new(SETS, all, watcher::Config::default(), options(&config, writes));
         let (sets, generated) = generated(sets, &client, &config.host.namespace);
-        let set_reconciler = SetReconciler::new(SetParts {
+        let set_reconciler = Arc::new(SetReconciler::new(SetParts {
             client: client.clone(),
             applications: applications.clone(),
             caches: caches.clone(),
@@ -108,9 +113,9 @@ impl Leader {
             repositories: Arc::clone(&repositories),
             renderers: Arc::clone(&renderers),
             forges: Forges::new()?,
-        });
+        }));
         let all_sets = sets.handle();
-        let reconciler = ApplicationReconciler::new(Parts {
+        let reconciler = Arc::new(ApplicationReconciler::new(Parts {
             client,
             applications: applications.clone(),
             caches,
@@ -119,7 +124,14 @@ impl Leader {
             limits: config.repositories().limits,
             watches: asks,
             relay: Relay::new(bus.publisher()),
-        });
+        }));
+        let followed = Notices {
+            applications: applications.clone(),
+            sets: sets.handle(),
+            reconciler: Arc::clone(&reconciler),
+            set_reconciler: Arc::clone(&set_reconciler),
+        };
+        let notices = webhook::notices(&bus).await?;
         host.readiness("caches", move || {
             match [applications.unsynced(), all_sets.unsynced()].concat().as_slice() {
                 [] => Ok(()),
@@ -135,7 +147,8 @@ impl Leader {
         });
         let control = async {
             let sets = sets.run(set_reconciler, stop.clone());
-            tokio::join!(controller.run(reconciler, stop.clone()), sets, watcher.run(stop.clone()));
+            let followed = followed.run(notices, stop.clone());
+            tokio::join!(controller.run(reconciler, stop.clone()), sets, watcher.run(stop.clone()), followed);
             Ok(())
         };
         tokio::try_join!(control, team, provision).map(|_| ())

@@ -1,5 +1,6 @@
 //! What the service takes beside the host's own keys.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,9 @@ pub struct Config {
     /// Longest time that one look at a repository may take
     #[arg(long, env = "MLP_REPOSITORY_DEADLINE", value_name = "TIME", default_value = "50s", value_parser = duration)]
     pub repository_deadline: Duration,
+    /// Address for webhooks of forges (POST /api/webhook), such as 0.0.0.0:8082; none are taken without it
+    #[arg(long, env = "MLP_WEBHOOK_LISTEN", value_name = "ADDRESS")]
+    pub webhook_listen: Option<SocketAddr>,
     /// Read file:// repositories: whoever writes an Application then reads any repository of this machine
     #[arg(long, env = "MLP_ALLOW_FILE_REPOSITORIES")]
     pub allow_file_repositories: bool,

@@ -9,7 +9,7 @@
 //! The Application's status is written as Argo CD writes it ([`domain::status`]); the facts that follow go
 //! through the outbox of a companion `ApplicationRecord`, because the Application is not ours
 //! ([`events`]). An `ApplicationSet` makes Applications of what its generators find ([`domain::application_set`], with
-//! [`forge`] for pull requests). People and other programs read and ask for syncs over gRPC ([`api`]).
+//! [`forge`] for pull requests). Forges tell of pushes by [`webhook`]. People and other programs read and ask for syncs over gRPC ([`api`]).
 
 pub mod api;
 pub mod app;
@@ -21,3 +21,4 @@ pub mod forge;
 pub mod reconcile;
 pub mod render;
 pub mod store;
+pub mod webhook;

@@ -11,6 +11,7 @@ use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Client, ResourceExt as _};
 use mlp_crds::Application;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::report::{Row, Target};
@@ -32,7 +33,7 @@ const ROUND: Duration = Duration::from_secs(45);
 /// How long all of it may take before it counts as broken.
 const LIMIT: Duration = Duration::from_secs(900);
 /// Where Applications of the platform are.
-const CONTROL: &str = "mlp-system";
+pub(crate) const CONTROL: &str = "mlp-system";
 
 pub(crate) async fn run(count: usize) -> Result<Vec<Row>, Error> {
     let binaries = cargo::build(&["team-isolation", "gitops-sync"]).await?;
@@ -45,27 +46,9 @@ pub(crate) async fn run(count: usize) -> Result<Vec<Row>, Error> {
 }
 
 async fn measure(rig: &Rig, isolation: &Path, sync: &Path, count: usize) -> Result<Vec<Row>, Error> {
-    let teams: Vec<String> = (0..TEAMS).map(|number| format!("team-{number}")).collect();
-    let service = rig.service("team-isolation", isolation).await?;
-    Teams::watch(rig.client()).await?.onboard(&teams).await?;
-    service.rests(WRITES).await?;
-    // Its own work has an own benchmark.
-    service.stop().await?;
-    let repository = tempfile::tempdir()?;
-    monorepo(repository.path(), count).await?;
-    control_namespace(&rig.client()).await?;
+    let fleet = Fleet::prepare(rig, isolation, count).await?;
     let service = rig.service("gitops-sync", sync).await?;
-
-    let client = rig.client();
-    let begun = Instant::now();
-    let all = Api::<Application>::namespaced(client.clone(), CONTROL);
-    let synced = until_synced(&all, count);
-    let created = stream::iter(0..count).map(|number| create(&client, repository.path(), &teams, number));
-    let created = created.buffer_unordered(CREATORS).try_collect::<Vec<()>>();
-    let both = async { tokio::try_join!(created, synced) };
-    let both = tokio::time::timeout(LIMIT, both).await;
-    both.map_err(|_| format!("{count} applications were not all in sync within {LIMIT:?}"))??;
-    let took = begun.elapsed().as_secs_f64();
+    let took = fleet.synced(&rig.client(), &format!("file://{}", fleet.repository().display())).await?;
     let peak = service.peak_mebibytes()?;
     service.rests(WRITES).await?;
     let before = service.metric(WRITES).await?;
@@ -73,10 +56,104 @@ async fn measure(rig: &Rig, isolation: &Path, sync: &Path, count: usize) -> Resu
     let writes = service.metric(WRITES).await? - before;
     let what = format!("{count} applications of 4 objects");
     Ok(vec![
-        Row::new(format!("{what}, created to all in sync"), took, "s").against(Target::AtMost(APPLIED)),
+        Row::new(format!("{what}, created to all in sync"), took.as_secs_f64(), "s")
+            .against(Target::AtMost(APPLIED)),
         Row::new(format!("{what}, resident at most"), peak, "MiB").against(Target::AtMost(PEAK)),
         Row::new(format!("{what}, writes while nothing changes"), writes, "").against(Target::AtMost(0.0)),
     ])
+}
+
+/// A monorepo, and teams in whose namespaces it is to be.
+pub(crate) struct Fleet {
+    repository: TempDir,
+    teams: Vec<String>,
+    count: usize,
+}
+
+impl Fleet {
+    /// Onboards the teams and writes the monorepo.
+    pub(crate) async fn prepare(rig: &Rig, isolation: &Path, count: usize) -> Result<Self, Error> {
+        let teams: Vec<String> = (0..TEAMS).map(|number| format!("team-{number}")).collect();
+        let service = rig.service("team-isolation", isolation).await?;
+        Teams::watch(rig.client()).await?.onboard(&teams).await?;
+        service.rests(WRITES).await?;
+        // Its own work has an own benchmark.
+        service.stop().await?;
+        let fleet = Self { repository: tempfile::tempdir()?, teams, count };
+        for number in 0..count {
+            fleet.write(number, &format!("app-{number}"))?;
+        }
+        let folder = fleet.repository();
+        git(folder, &["init", "--quiet", "--initial-branch", "main"]).await?;
+        git(folder, &["config", "user.name", "bench"]).await?;
+        git(folder, &["config", "user.email", "bench@example.org"]).await?;
+        git(folder, &["add", "--all"]).await?;
+        git(folder, &["commit", "--quiet", "--message", "all"]).await?;
+        control_namespace(&rig.client()).await?;
+        Ok(fleet)
+    }
+
+    /// The work tree.
+    pub(crate) fn repository(&self) -> &Path {
+        self.repository.path()
+    }
+
+    /// Where an application's objects go.
+    pub(crate) fn namespace(&self, number: usize) -> String {
+        let team = self.teams.get(number % self.teams.len()).map_or("", String::as_str);
+        format!("{team}-team")
+    }
+
+    /// Creates the Applications of the repository at `url`, and gives the time until all are in sync.
+    pub(crate) async fn synced(&self, client: &Client, url: &str) -> Result<Duration, Error> {
+        let (begun, count) = (Instant::now(), self.count);
+        let all = Api::<Application>::namespaced(client.clone(), CONTROL);
+        let synced = until_synced(&all, count);
+        let created = stream::iter(0..count).map(|number| self.create(client, url, number));
+        let created = created.buffer_unordered(CREATORS).try_collect::<Vec<()>>();
+        let both = async { tokio::try_join!(created, synced) };
+        let both = tokio::time::timeout(LIMIT, both).await;
+        both.map_err(|_| format!("{count} applications were not all in sync within {LIMIT:?}"))??;
+        Ok(begun.elapsed())
+    }
+
+    /// An application's folder, as large as Flux's own benchmark has them: nothing runs.
+    pub(crate) fn write(&self, number: usize, greeting: &str) -> Result<(), Error> {
+        let name = format!("app-{number}");
+        let labels = json!({"app": name});
+        let objects = [
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"greeting": greeting}}),
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+                "spec": {"selector": labels, "ports": [{"port": 80}]}}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
+            "replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {
+                "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10",
+                    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}}}],
+            }}}}),
+        ];
+        let place = self.repository().join(&name);
+        std::fs::create_dir_all(&place)?;
+        let text: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        std::fs::write(place.join("all.yaml"), text.join("\n---\n"))?;
+        Ok(())
+    }
+
+    async fn create(&self, client: &Client, url: &str, number: usize) -> Result<(), Error> {
+        let name = format!("app-{number}");
+        let application = Application::new(
+            &name,
+            serde_json::from_value(json!({
+                "project": "default",
+                "source": {"repoURL": url, "path": name, "targetRevision": "main"},
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": self.namespace(number)},
+                "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
+            }))?,
+        );
+        let api = Api::<Application>::namespaced(client.clone(), CONTROL);
+        api.create(&PostParams::default(), &application).await?;
+        Ok(())
+    }
 }
 
 /// Makes the namespace of the platform's Applications, where it is not there.
@@ -89,65 +166,11 @@ async fn control_namespace(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// A folder for each application, as large as Flux's own benchmark has them: nothing runs.
-async fn monorepo(folder: &Path, count: usize) -> Result<(), Error> {
-    for number in 0..count {
-        let name = format!("app-{number}");
-        let labels = json!({"app": name});
-        let objects = [
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"greeting": name}}),
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-                "spec": {"selector": labels, "ports": [{"port": 80}]}}),
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
-            "replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {
-                "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10",
-                    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}}}],
-            }}}}),
-        ];
-        let place = folder.join(&name);
-        std::fs::create_dir(&place)?;
-        let text: Vec<String> = objects.iter().map(ToString::to_string).collect();
-        std::fs::write(place.join("all.yaml"), text.join("\n---\n"))?;
-    }
-    for arguments in [
-        &["init", "--quiet", "--initial-branch", "main"][..],
-        &["add", "--all"],
-        &[
-            "-c",
-            "user.name=bench",
-            "-c",
-            "user.email=bench@example.org",
-            "commit",
-            "--quiet",
-            "--message",
-            "all",
-        ],
-    ] {
-        let status =
-            Command::new("git").arg("-C").arg(folder).args(arguments).stdin(Stdio::null()).status().await?;
-        if !status.success() {
-            return Err(format!("git {} failed", arguments.join(" ")).into());
-        }
-    }
-    Ok(())
-}
-
-async fn create(client: &Client, repository: &Path, teams: &[String], number: usize) -> Result<(), Error> {
-    let name = format!("app-{number}");
-    let team = teams.get(number % teams.len()).map_or("", String::as_str);
-    let application = Application::new(
-        &name,
-        serde_json::from_value(json!({
-            "project": "default",
-            "source": {"repoURL": format!("file://{}", repository.display()), "path": name, "targetRevision": "main"},
-            "destination": {"server": "https://kubernetes.default.svc", "namespace": format!("{team}-team")},
-            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
-        }))?,
-    );
-    let api = Api::<Application>::namespaced(client.clone(), CONTROL);
-    api.create(&PostParams::default(), &application).await?;
-    Ok(())
+/// Runs git in a folder.
+pub(crate) async fn git(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
+    let status =
+        Command::new("git").arg("-C").arg(folder).args(arguments).stdin(Stdio::null()).status().await?;
+    if status.success() { Ok(()) } else { Err(format!("git {} failed", arguments.join(" ")).into()) }
 }
 
 /// Watches until as many are in sync and their operations have succeeded.

@@ -7,6 +7,7 @@
 mod applications;
 mod bus;
 mod cargo;
+mod changes;
 mod isolation;
 mod memory;
 mod onboarding;
@@ -58,6 +59,8 @@ enum Bench {
     Namespaces,
     /// Applications of one monorepo, in the namespaces of 100 teams
     Applications,
+    /// Pushes told by webhook, drift, and an object that is never still, among Applications of one monorepo
+    Changes,
     /// 100,000 racing creations against the quota of one team with 20 namespaces
     Quota,
 }
@@ -72,6 +75,7 @@ impl Bench {
             Self::Admission => isolation::admission::run(teams).await,
             Self::Namespaces => isolation::namespaces::run(teams).await,
             Self::Applications => applications::run(teams).await,
+            Self::Changes => changes::run(teams).await,
             Self::Quota => isolation::quota::run().await,
         }
     }

@@ -96,6 +96,16 @@ impl Rig {
 
     /// Starts a service's process as `mlp up` does, and waits until it is ready.
     pub(crate) async fn service(&self, name: &'static str, binary: &Path) -> Result<Service, Error> {
+        self.service_with(name, binary, []).await
+    }
+
+    /// The same with other variables, which count before those that all have.
+    pub(crate) async fn service_with<const N: usize>(
+        &self,
+        name: &'static str,
+        binary: &Path,
+        more: [(&'static str, String); N],
+    ) -> Result<Service, Error> {
         let layout = self.plane.layout();
         let kubeconfig = self.plane.service_kubeconfig(name, Some("cluster-admin")).await?;
         let credentials = layout.config().join(format!("nats-{name}.creds"));
@@ -120,6 +130,7 @@ impl Rig {
             ("MLP_REPOSITORY_INTERVAL", "30s".to_owned()),
             ("MLP_GRPC_LISTEN", "127.0.0.1:0".to_owned()),
         ];
+        let variables = variables.into_iter().chain(more);
         let service = Service::start(name, binary, variables, layout.log(name), &self.watchdog).await?;
         Ok(service)
     }

@@ -79,6 +79,18 @@ impl Service {
         self.mebibytes("VmHWM:")
     }
 
+    /// Time of a processor that it took so far, in seconds (proc(5): utime and stime, in ticks).
+    pub(crate) fn processor_seconds(&self) -> Result<f64, Error> {
+        const TICKS: f64 = 100.0;
+        let pid = self.process.identity().pid;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .map_err(|error| format!("{} ended: {error}", self.process.name()))?;
+        // The name in parentheses may hold anything; what follows is numbers.
+        let (_, rest) = text.rsplit_once(") ").ok_or("proc stat has no name")?;
+        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? / TICKS)
+    }
+
     fn mebibytes(&self, line: &str) -> Result<f64, Error> {
         let pid = self.process.identity().pid;
         let text = std::fs::read_to_string(format!("/proc/{pid}/status"))

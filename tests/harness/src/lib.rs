@@ -7,6 +7,7 @@
 mod between;
 mod cut;
 mod error;
+mod git;
 mod moto;
 pub mod nats;
 pub mod plane;
@@ -19,6 +20,7 @@ mod wait;
 pub use between::before_each;
 pub use cut::cut_after;
 pub use error::HarnessError;
+pub use git::GitServer;
 pub use mlp_tilt::plane::nats::{Access, Operator};
 pub use moto::Moto;
 pub use nats::{NatsCluster, NatsOptions, NatsServer};

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod generators;
 pub mod git;
 pub mod made;
+pub mod news;
 pub mod parameters;
 pub mod plan;
 pub mod pull_requests;

@@ -4,12 +4,13 @@
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits) and [`version`] (ranges of tags), [`compare`] (in sync or
 //! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`operation`] (whether to sync) and its [`termination`], [`status`] (what
-//! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications.
+//! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications. [`delivery`] tells where to look.
 
 pub mod application_set;
 pub mod compare;
 pub mod consent;
 pub mod credential;
+pub mod delivery;
 pub mod duration;
 pub mod glob;
 pub mod helm;

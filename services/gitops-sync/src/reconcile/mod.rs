@@ -2,13 +2,14 @@
 //!
 //! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
 //! calls, [`rehearse`] only asks what would come of them, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
-//! objects change; [`sets`] makes Applications of ApplicationSets. An Application that is as git says costs reads only.
+//! objects change, [`news`] those for which git holds something else; [`sets`] makes Applications of ApplicationSets. An Application that is as git says costs reads only.
 
 mod apply;
 mod credentials;
 mod healths;
 mod hooks;
 mod kinds;
+mod news;
 mod observe;
 mod rehearse;
 mod remove;
@@ -46,10 +47,12 @@ use crate::store::Repositories;
 use apply::Work;
 use healths::Healths;
 use kinds::Kinds;
+use news::Contents;
 use observe::Verdicts;
 use report::Published;
 
-pub use tenancy::{Caches, watches};
+pub use news::Notices;
+pub use tenancy::{Caches, texts, watches};
 pub use watch::{Watcher, Watches, pair as watcher_pair};
 
 /// When an operation under way is looked at again; watches are usually quicker.
@@ -94,6 +97,7 @@ pub struct ApplicationReconciler {
     kinds: Kinds,
     verdicts: Verdicts,
     healths: Healths,
+    contents: Contents,
     recorder: Recorder,
     published: Published,
 }
@@ -124,6 +128,7 @@ impl ApplicationReconciler {
             kinds,
             verdicts,
             healths,
+            contents: Contents::default(),
             recorder,
             published: Published::default(),
         }

@@ -118,6 +118,7 @@ impl ApplicationReconciler {
                 continue;
             }
             self.published.forget(&record.spec.uid);
+            self.contents.forget(&record.spec.uid);
             let outbox = StatusOutbox::new(api.clone(), SERVICE, &name);
             match outbox.pending(1).await {
                 Ok(pending) if pending.is_empty() => {}

@@ -9,7 +9,7 @@ use crate::domain::credential::Credential;
 use crate::domain::glob::Glob;
 use crate::domain::helm::beside;
 use crate::domain::manifest::{self, Manifest};
-use crate::domain::request::{FileRules, Origin, Rendering, Request};
+use crate::domain::request::{self, FileRules, Origin, Rendering, Request};
 use crate::domain::revision;
 use crate::domain::status::{COMPARISON, Fault};
 use crate::domain::tool::Tool;
@@ -83,6 +83,7 @@ impl ApplicationReconciler {
             let values = or_fault!(self.values(look, origin, &readings).await);
             let query = query(look, reading, &origin.path, origin.rendering.clone());
             let checkout = or_fault!(self.read(query).await);
+            self.contents.seen(application, &checkout.content);
             commits.push(checkout.revision.clone());
             let made = or_fault!(self.manifests(look, reading, checkout, values).await?);
             tools.push(made.tool);
@@ -96,6 +97,28 @@ impl ApplicationReconciler {
         }
         let revision = revision::joined("", &commits);
         self.place(application, request, permission, (revision, tools), manifests).await
+    }
+
+    /// Whether git holds something else for the Application than it was last made of. Where that would take more than
+    /// one look at one source to tell, it counts as news: a look tells.
+    pub(super) async fn has_news(&self, application: &Application) -> bool {
+        let Ok(request) = request::validate(&application.spec) else { return false };
+        let under_way = application.status.as_ref().and_then(|status| status.operation_state.as_ref());
+        let is_under_way = under_way.is_some_and(|state| state.finished_at.is_none());
+        let [origin] = request.origins.as_slice() else { return true };
+        if is_under_way || application.operation.is_some() {
+            return true;
+        }
+        let Ok(permission) = self.permission(application, &request) else { return false };
+        let revision = origin.revision.clone();
+        let Ok(credential) = self.credential(&request, origin, &permission) else { return true };
+        let look = Look { application, request: &request, fresh: false };
+        let reading = Reading { origin, revision, credential };
+        let query = query(look, &reading, &origin.path, origin.rendering.clone());
+        match self.repositories.read(query).await {
+            Ok(checkout) => self.contents.differs(application, &checkout.content),
+            Err(_) => true,
+        }
     }
 
     async fn read(&self, query: Query) -> Result<Checkout, Fault> {

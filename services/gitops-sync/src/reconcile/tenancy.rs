@@ -97,7 +97,7 @@ pub fn watches(
 }
 
 /// The texts that a Secret holds, by key.
-pub(super) fn texts(secret: &Secret) -> BTreeMap<String, String> {
+pub fn texts(secret: &Secret) -> BTreeMap<String, String> {
     let data = secret.data.iter().flatten();
     data.filter_map(|(key, value)| Some((key.clone(), String::from_utf8(value.0.clone()).ok()?))).collect()
 }

@@ -31,6 +31,8 @@ pub(super) struct Mirror {
     interrupt: AtomicBool,
     bytes: AtomicU64,
     used: Mutex<Instant>,
+    /// Somebody said that the remote holds something newer.
+    outdated: AtomicBool,
 }
 
 #[derive(Default)]
@@ -50,6 +52,7 @@ impl Mirror {
             interrupt: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
             used: Mutex::new(Instant::now()),
+            outdated: AtomicBool::new(false),
         }
     }
 
@@ -73,8 +76,14 @@ impl Mirror {
         let asked = Instant::now();
         let young = state.fetched.is_some_and(|at| asked.saturating_duration_since(at) < options.interval);
         let repository = self.open(&query.url)?;
-        if !young || query.fresh {
-            state.refs = self.fetch(&repository, &query.url, query.credential.as_ref())?;
+        // Taken back before the remote is asked: what is said meanwhile counts for the next look.
+        let outdated = self.outdated.swap(false, Ordering::AcqRel);
+        if !young || query.fresh || outdated {
+            let fetched = self.fetch(&repository, &query.url, query.credential.as_ref());
+            if fetched.is_err() && outdated {
+                self.outdate();
+            }
+            state.refs = fetched?;
             state.fetched = Some(Instant::now());
             self.measure(options, &query.url, &mut state)?;
         }
@@ -138,6 +147,11 @@ impl Mirror {
         *state = State::default();
         self.remove();
         Err(Error::TooLarge { url: url.to_owned(), bytes: options.max_bytes })
+    }
+
+    /// Has the remote asked with the next look, however young the last answer is.
+    pub(super) fn outdate(&self) {
+        self.outdated.store(true, Ordering::Release);
     }
 
     /// Tells a fetch that nobody waits for any more to stop.

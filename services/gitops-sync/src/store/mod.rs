@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mlp_model::{Class, Classified};
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::credential::Credential;
 use crate::domain::manifest::Limits;
@@ -94,6 +95,27 @@ impl Content {
             Self::Manifests(_) => Tool::Directory,
             Self::Tree(tool, _) => *tool,
         }
+    }
+
+    /// The same for the same files.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        let mut part = |text: &str| {
+            digest.update(text.len().to_le_bytes());
+            digest.update(text);
+        };
+        part(self.tool().as_str());
+        match self {
+            Self::Manifests(files) => files.iter().for_each(|(path, text)| {
+                part(path);
+                part(text);
+            }),
+            Self::Tree(_, entries) => entries.iter().for_each(|entry| {
+                part(&entry.path);
+                part(entry.edited.as_ref().unwrap_or(&entry.blob));
+            }),
+        }
+        digest.finalize().into()
     }
 }
 
@@ -304,6 +326,17 @@ impl Repositories {
             tree::contents(&git::open(&folder, &address)?, &address, entries, limits)
         })
         .await
+    }
+
+    /// Asks the remotes anew of which this holds, with the next look at them.
+    pub fn outdate(&self, is_meant: impl Fn(&str) -> bool) {
+        let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, mirror) in mirrors.iter() {
+            let url = key.split_once('#').map_or(key.as_str(), |(url, _)| url);
+            if is_meant(url) {
+                mirror.outdate();
+            }
+        }
     }
 
     fn mirror(&self, source: Source<'_>) -> Arc<Mirror> {

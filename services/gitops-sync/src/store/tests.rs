@@ -1,11 +1,9 @@
-//! Real repositories, made by the git command line; the remote one is served over HTTP by git's own
-//! backend behind a few lines of CGI.
+//! Real repositories, made by the git command line; the remote ones are served over HTTP.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use mlp_harness::GitServer;
 use tempfile::TempDir;
 
 use super::*;
@@ -147,82 +145,22 @@ async fn bounds_links_and_binary_files_are_refused() {
     assert!(matches!(off.read(query(&repo.url(), "main", "")).await, Err(Error::FilesNotAllowed(_))));
 }
 
-/// Serves a repository over HTTP with `git http-backend`; counts requests.
-fn serve(repo: &Repo) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
-    serve_for(repo, None)
-}
-
-/// The same for whoever sends these credentials; nobody else is let in.
-fn serve_for(
-    repo: &Repo,
-    authorization: Option<&'static str>,
-) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/.git", listener.local_addr().unwrap());
-    let root = repo.0.path().to_owned();
-    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counter = Arc::clone(&count);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            let root = root.clone();
-            std::thread::spawn(move || answer(stream, &root, authorization));
-        }
-    });
-    (url, count)
-}
-
-fn answer(mut stream: TcpStream, root: &Path, authorization: Option<&str>) -> Option<()> {
-    let (mut head, mut byte) = (Vec::new(), [0_u8]);
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).ok()?;
-    let header = |name: &str| {
-        head.lines()
-            .find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned))
-    };
-    let sent = head.lines().find_map(|line| line.split_once(": Basic ").map(|(_, sent)| sent));
-    if authorization.is_some_and(|wanted| sent != Some(wanted)) {
-        let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        return stream.write_all(refusal.as_bytes()).ok();
-    }
-    let mut request = head.lines().next()?.split(' ');
-    let (method, target) = (request.next()?, request.next()?);
-    let (path, arguments) = target.split_once('?').unwrap_or((target, ""));
-    let mut body = vec![0; header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)];
-    stream.read_exact(&mut body).ok()?;
-    let mut backend = Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", path)
-        .env("QUERY_STRING", arguments)
-        .env("REQUEST_METHOD", method)
-        .env("CONTENT_LENGTH", body.len().to_string())
-        .env("CONTENT_TYPE", header("content-type").unwrap_or_default())
-        .env("GIT_PROTOCOL", header("git-protocol").unwrap_or_default())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
-    backend.stdin.take()?.write_all(&body).ok()?;
-    let output = backend.wait_with_output().ok()?.stdout;
-    stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n").ok()?;
-    stream.write_all(&output).ok()
+/// Serves a repository over HTTP.
+fn serve(repo: &Repo) -> GitServer {
+    GitServer::start(repo.0.path().to_owned(), None).unwrap()
 }
 
 #[tokio::test]
 async fn a_remote_is_mirrored_once_for_all_and_fetched_again_when_asked() {
     let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
     let first = repo.commit(&[("app/a.yaml", "a: 1"), ("other/b.yaml", "b: 1")]);
-    let (url, requests) = serve(&repo);
+    let server = serve(&repo);
+    let url = server.url.clone();
     let all = Repositories::new(options(cache.path())).unwrap();
     assert_eq!(all.read(query(&url, "main", "app")).await.unwrap().revision, first);
-    let after_first = requests.load(std::sync::atomic::Ordering::SeqCst);
+    let after_first = server.requests();
     assert_eq!(paths(&all.read(query(&url, "HEAD", "other")).await.unwrap()), ["other/b.yaml"]);
-    assert_eq!(requests.load(std::sync::atomic::Ordering::SeqCst), after_first);
+    assert_eq!(server.requests(), after_first);
     let second = repo.commit(&[("app/a.yaml", "a: 2")]);
     assert_eq!(all.read(query(&url, "main", "app")).await.unwrap().revision, first);
     let fresh = Query { fresh: true, ..query(&url, "main", "app") };
@@ -239,11 +177,33 @@ async fn a_remote_is_mirrored_once_for_all_and_fetched_again_when_asked() {
 }
 
 #[tokio::test]
+async fn what_is_said_to_be_newer_is_fetched_once_and_again_where_that_fails() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let first = repo.commit(&[("a.yaml", "a: 1")]);
+    let server = serve(&repo);
+    let all = Repositories::new(options(cache.path())).unwrap();
+    let read = || async { all.read(query(&server.url, "main", "")).await.map(|found| found.revision) };
+    assert_eq!(read().await.unwrap(), first);
+    let second = repo.commit(&[("a.yaml", "a: 2")]);
+    all.outdate(|url| url.contains("elsewhere"));
+    assert_eq!(read().await.unwrap(), first);
+    all.outdate(|url| normal_url(&server.url) == url);
+    let away = repo.0.path().join(".git");
+    std::fs::rename(&away, repo.0.path().join("away")).unwrap();
+    assert!(matches!(read().await, Err(Error::Unreachable { .. })));
+    std::fs::rename(repo.0.path().join("away"), &away).unwrap();
+    assert_eq!(read().await.unwrap(), second);
+    let requests = server.requests();
+    assert_eq!(read().await.unwrap(), second);
+    assert_eq!(server.requests(), requests);
+}
+
+#[tokio::test]
 async fn mirrors_are_bounded() {
     let (one, other, cache) = (Repo::new(), Repo::new(), tempfile::tempdir().unwrap());
     one.commit(&[("a.yaml", "a: 1")]);
     other.commit(&[("a.yaml", "a: 1")]);
-    let (first, second) = (serve(&one).0, serve(&other).0);
+    let (first, second) = (serve(&one).url, serve(&other).url);
     let all = Repositories::new(options(cache.path())).unwrap();
     all.read(query(&first, "main", "")).await.unwrap();
     let size = usage::of(cache.path());
@@ -260,14 +220,15 @@ async fn mirrors_are_bounded() {
 async fn a_credential_is_not_sent_in_clear_text_and_no_mirror_is_shared_with_whoever_has_none() {
     let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
     repo.commit(&[("a.yaml", "a: 1")]);
-    let (url, requests) = serve_for(&repo, Some("cm9ib3Q6czNjcmV0"));
+    let server = GitServer::start(repo.0.path().to_owned(), Some("cm9ib3Q6czNjcmV0")).unwrap();
+    let url = server.url.clone();
     let data = [("url", url.as_str()), ("username", "robot"), ("password", "s3cret")];
     let data = data.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let credential = Credential::read("git", "u", "1", "repository", &data);
     let all = Repositories::new(options(cache.path())).unwrap();
     let error = all.read(Query { credential, ..query(&url, "main", "") }).await.unwrap_err();
     assert!(error.to_string().contains("clear text") && !error.to_string().contains("s3cret"), "{error}");
-    assert!(requests.load(std::sync::atomic::Ordering::SeqCst) >= 1);
+    assert!(server.requests() >= 1);
     assert!(matches!(all.read(query(&url, "main", "")).await, Err(Error::Unreachable { .. })));
     assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 2, "one for each who asks");
 }

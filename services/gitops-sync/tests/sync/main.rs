@@ -15,4 +15,5 @@ mod options;
 mod sets;
 mod sources;
 mod tools;
+mod webhooks;
 mod world;

@@ -14,9 +14,10 @@ use mlp_crds::{Application, ApplicationSet};
 use mlp_gitops_sync::domain::manifest::Limits;
 use mlp_gitops_sync::forge::Forges;
 use mlp_gitops_sync::reconcile::sets::{SetParts, SetReconciler, generated};
-use mlp_gitops_sync::reconcile::{ApplicationReconciler, Parts, watcher_pair, watches};
+use mlp_gitops_sync::reconcile::{ApplicationReconciler, Notices, Parts, watcher_pair, watches};
 use mlp_gitops_sync::render::{Options as RenderOptions, Renderers, sandbox};
 use mlp_gitops_sync::store::{Options as RepositoryOptions, Repositories};
+use mlp_gitops_sync::webhook::notices;
 use mlp_harness::{ControlPlane, NatsOptions, NatsServer, TestNamespace, tool, wait_until};
 use mlp_reconcile::{Controller, Handle, Options, Trigger, WriteCounter, watcher};
 use mlp_tilt::toolchain::pins::{GOTEMPLATE, HELM, KUSTOMIZE};
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) client: kube::Client,
     _nats: NatsServer,
     pub(crate) bus: Bus,
+    /// How often repositories are asked.
+    pub(crate) interval: Duration,
 }
 
 pub(crate) struct Loop {
@@ -64,6 +67,7 @@ impl World {
             client: plane.client().await.unwrap(),
             _nats: nats,
             bus,
+            interval: Duration::from_millis(200),
         };
         world.git(&["init", "--quiet", "--initial-branch", "main"]);
         world
@@ -110,7 +114,8 @@ impl World {
         let (controller, caches) = watches(controller, &client, namespace);
         let applications = controller.handle();
         let (asks, watcher) = watcher_pair(client.clone(), namespace, applications.clone());
-        let repositories = Arc::new(Repositories::new(repositories(self.cache.path())).unwrap());
+        let repositories = RepositoryOptions { interval: self.interval, ..repositories(self.cache.path()) };
+        let repositories = Arc::new(Repositories::new(repositories).unwrap());
         let (sets, set_reconciler) = {
             let mine = Api::<ApplicationSet>::namespaced(client.clone(), namespace);
             let options = Options { trigger: Trigger::SpecOrMetadata, ..Options::default() };
@@ -120,9 +125,9 @@ impl World {
             let (repositories, renderers) = (Arc::clone(&repositories), Arc::clone(&renderers));
             let forges = Forges::new().unwrap();
             let parts = SetParts { client, applications, caches, generated, repositories, renderers, forges };
-            (sets, SetReconciler::new(parts))
+            (sets, Arc::new(SetReconciler::new(parts)))
         };
-        let reconciler = ApplicationReconciler::new(Parts {
+        let reconciler = Arc::new(ApplicationReconciler::new(Parts {
             client,
             applications: applications.clone(),
             caches,
@@ -131,12 +136,20 @@ impl World {
             limits: Limits::default(),
             watches: asks,
             relay: Relay::new(self.bus.publisher()),
-        });
+        }));
+        let followed = Notices {
+            applications: applications.clone(),
+            sets: sets.handle(),
+            reconciler: Arc::clone(&reconciler),
+            set_reconciler: Arc::clone(&set_reconciler),
+        };
+        let told = notices(&self.bus).await.unwrap();
         let stop = CancellationToken::new();
-        let [first, second, third] = [stop.clone(), stop.clone(), stop.clone()];
+        let [first, second, third, fourth] = [stop.clone(), stop.clone(), stop.clone(), stop.clone()];
         let task = tokio::spawn(async move {
             let sets = sets.run(set_reconciler, third);
-            tokio::join!(controller.run(reconciler, first), watcher.run(second), sets);
+            let followed = followed.run(told, fourth);
+            tokio::join!(controller.run(reconciler, first), watcher.run(second), sets, followed);
         });
         Loop { renderers, applications, writes, stop, task }
     }

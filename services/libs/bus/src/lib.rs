@@ -5,7 +5,7 @@
 //! [`topology`] (streams and consumers as data), [`connection`] (one connection per process),
 //! [`publish`] and [`relay`] (from an outbox to the broker), [`consume`] (from the broker to a
 //! handler, in keyed lanes), [`fence`] (what is not newer is skipped), [`deadletter`] (what was
-//! given up, and how it comes back), [`tail`] (reading along), [`accounts`] (a NATS account per
+//! given up, and how it comes back), [`tail`] (reading along), [`hint`] (what replicas tell each other), [`accounts`] (a NATS account per
 //! team), [`fault`] (where tests kill the process).
 //!
 //! This is the only crate that names `async-nats`.
@@ -21,6 +21,7 @@ pub mod error;
 pub mod event;
 pub mod fault;
 pub mod fence;
+pub mod hint;
 mod metrics;
 pub mod publish;
 pub mod relay;

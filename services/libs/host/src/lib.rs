@@ -16,6 +16,7 @@ mod connections;
 pub mod error;
 pub mod grpc;
 pub mod host;
+mod http;
 mod kubernetes;
 pub mod lease;
 pub mod readiness;

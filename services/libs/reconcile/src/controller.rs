@@ -84,6 +84,19 @@ pub trait Reconciler<K: Object>: Send + Sync + 'static {
     }
 }
 
+/// One reconciler may be asked by others than its controller.
+impl<K: Object, R: Reconciler<K>> Reconciler<K> for Arc<R> {
+    type Error = R::Error;
+
+    fn reconcile(&self, object: Arc<K>) -> impl Future<Output = Result<Next, Self::Error>> + Send {
+        (**self).reconcile(object)
+    }
+
+    fn absent(&self, key: &ObjectRef<K>) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        (**self).absent(key)
+    }
+}
+
 /// Which changes of a primary object wake it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trigger {

@@ -135,6 +135,11 @@ impl SetReconciler {
         Self { parts, applier, answers: Answers::default() }
     }
 
+    /// Asks forges anew with the next look at the set.
+    pub(super) fn ask_again(&self, set: &ApplicationSet) {
+        self.answers.forget(set);
+    }
+
     /// What the set wants, or why that is not known; and what was asked for it.
     async fn wanted(&self, set: &Arc<ApplicationSet>, fresh: bool) -> Asked {
         let refused = |message: String| Outcome::NoParameters { reason: REFUSED, message };

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::HostArgs;
 use crate::error::{BoxError, StartError, chain};
 use crate::grpc::{self, Authorizer};
+use crate::http;
 use crate::lease::Elector;
 use crate::readiness::Readiness;
 use crate::supervise::{Supervisor, TaskOutcome};
@@ -158,6 +159,24 @@ impl Host {
         tracing::info!(%address, tls = self.inner.args.grpc_tls_cert.is_some(), "serving grpc");
         self.inner.acceptors.spawn("grpc", server.serve(routes, self.inner.draining.clone()));
         Ok(address)
+    }
+
+    /// Serves HTTP on an address of the service's own, named by its flag; for what cannot speak gRPC.
+    /// Whoever calls is checked by the routes themselves.
+    ///
+    /// # Errors
+    /// [`StartError`] when the address is not usable.
+    pub async fn serve_http(
+        &self,
+        flag: &'static str,
+        address: SocketAddr,
+        routes: axum::Router,
+    ) -> Result<SocketAddr, StartError> {
+        let listener = bind(flag, address).await?;
+        let bound = listener.local_addr().map_err(|source| StartError::Bind { flag, address, source })?;
+        tracing::info!(address = %bound, "serving http");
+        self.inner.acceptors.spawn(flag, http::serve(listener, routes, self.inner.draining.clone()));
+        Ok(bound)
     }
 
     /// Waits for SIGTERM, SIGINT, [`Host::request_shutdown`] or a dead task, then drains: stop
