@@ -492,6 +492,160 @@ impl ::prost::Name for ReleaseApplicationResponse {
         "/mlp.gitops.api.v1.ReleaseApplicationResponse".into()
     }
 }
+/// What is compared.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiffApplicationRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Branch, tag or commit in place of the Application's own; one for each source, with commas, where there are several.
+    #[prost(string, tag = "3")]
+    pub revision: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DiffApplicationRequest {
+    const NAME: &'static str = "DiffApplicationRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.DiffApplicationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.DiffApplicationRequest".into()
+    }
+}
+/// One object that differs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiffApplicationResponse {
+    /// The commits that are compared.
+    #[prost(string, tag = "1")]
+    pub revision: ::prost::alloc::string::String,
+    /// The object; absent in the first answer, and where a whole kind could not be compared.
+    #[prost(message, optional, tag = "2")]
+    pub resource: ::core::option::Option<super::super::super::common::v1::ResourceRef>,
+    /// How it differs.
+    #[prost(enumeration = "Difference", tag = "3")]
+    pub difference: i32,
+    /// What is live, as far as git can mean it, in JSON; empty where nothing is.
+    #[prost(string, tag = "4")]
+    pub live: ::prost::alloc::string::String,
+    /// What a sync would make of it, in JSON; empty where it would be deleted or left alone.
+    #[prost(string, tag = "5")]
+    pub wanted: ::prost::alloc::string::String,
+    /// In words, where there is more to say.
+    #[prost(string, tag = "6")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DiffApplicationResponse {
+    const NAME: &'static str = "DiffApplicationResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.DiffApplicationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.DiffApplicationResponse".into()
+    }
+}
+/// Whose manifests.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetManifestsRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Branch, tag or commit in place of the Application's own; one for each source, with commas, where there are several.
+    #[prost(string, tag = "3")]
+    pub revision: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetManifestsRequest {
+    const NAME: &'static str = "GetManifestsRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.GetManifestsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.GetManifestsRequest".into()
+    }
+}
+/// One object.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetManifestsResponse {
+    /// The commits that it is of.
+    #[prost(string, tag = "1")]
+    pub revision: ::prost::alloc::string::String,
+    /// The object.
+    #[prost(message, optional, tag = "2")]
+    pub resource: ::core::option::Option<super::super::super::common::v1::ResourceRef>,
+    /// The object in JSON.
+    #[prost(string, tag = "3")]
+    pub manifest: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetManifestsResponse {
+    const NAME: &'static str = "GetManifestsResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.GetManifestsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.GetManifestsResponse".into()
+    }
+}
+/// How an object stands to what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Difference {
+    /// Not said.
+    Unspecified = 0,
+    /// A sync would change it.
+    Changed = 1,
+    /// A sync would make it.
+    Missing = 2,
+    /// It left git: a sync that prunes would delete it.
+    Extra = 3,
+    /// It is another Application's, and left alone.
+    Foreign = 4,
+    /// Its kind is not served (yet).
+    KindMissing = 5,
+    /// A sync would be refused.
+    Refused = 6,
+    /// It, or others beside it, could not be compared.
+    Unknown = 7,
+}
+impl Difference {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DIFFERENCE_UNSPECIFIED",
+            Self::Changed => "DIFFERENCE_CHANGED",
+            Self::Missing => "DIFFERENCE_MISSING",
+            Self::Extra => "DIFFERENCE_EXTRA",
+            Self::Foreign => "DIFFERENCE_FOREIGN",
+            Self::KindMissing => "DIFFERENCE_KIND_MISSING",
+            Self::Refused => "DIFFERENCE_REFUSED",
+            Self::Unknown => "DIFFERENCE_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DIFFERENCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DIFFERENCE_CHANGED" => Some(Self::Changed),
+            "DIFFERENCE_MISSING" => Some(Self::Missing),
+            "DIFFERENCE_EXTRA" => Some(Self::Extra),
+            "DIFFERENCE_FOREIGN" => Some(Self::Foreign),
+            "DIFFERENCE_KIND_MISSING" => Some(Self::KindMissing),
+            "DIFFERENCE_REFUSED" => Some(Self::Refused),
+            "DIFFERENCE_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod gitops_service_client {
     #![allow(
@@ -816,6 +970,61 @@ pub mod gitops_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// How live objects differ from what a revision wants, by the comparison that a sync is decided by. The first answer
+        /// names the revision; objects that do not differ are left out. Values of Secrets are masked.
+        pub async fn diff_application(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiffApplicationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DiffApplicationResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/DiffApplication",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("mlp.gitops.api.v1.GitopsService", "DiffApplication"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// The objects that a revision wants, one in each answer, as they would be applied. Values of Secrets are masked.
+        pub async fn get_manifests(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetManifestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GetManifestsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/GetManifests",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("mlp.gitops.api.v1.GitopsService", "GetManifests"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -902,6 +1111,35 @@ pub mod gitops_service_server {
             request: tonic::Request<super::ReleaseApplicationRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReleaseApplicationResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the DiffApplication method.
+        type DiffApplicationStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DiffApplicationResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// How live objects differ from what a revision wants, by the comparison that a sync is decided by. The first answer
+        /// names the revision; objects that do not differ are left out. Values of Secrets are masked.
+        async fn diff_application(
+            &self,
+            request: tonic::Request<super::DiffApplicationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::DiffApplicationStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the GetManifests method.
+        type GetManifestsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::GetManifestsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The objects that a revision wants, one in each answer, as they would be applied. Values of Secrets are masked.
+        async fn get_manifests(
+            &self,
+            request: tonic::Request<super::GetManifestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::GetManifestsStream>,
             tonic::Status,
         >;
     }
@@ -1350,6 +1588,100 @@ pub mod gitops_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/DiffApplication" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiffApplicationSvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::ServerStreamingService<
+                        super::DiffApplicationRequest,
+                    > for DiffApplicationSvc<T> {
+                        type Response = super::DiffApplicationResponse;
+                        type ResponseStream = T::DiffApplicationStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiffApplicationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::diff_application(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiffApplicationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/GetManifests" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetManifestsSvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::ServerStreamingService<super::GetManifestsRequest>
+                    for GetManifestsSvc<T> {
+                        type Response = super::GetManifestsResponse;
+                        type ResponseStream = T::GetManifestsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetManifestsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::get_manifests(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetManifestsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -23,7 +23,7 @@ use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeApplications};
 use crate::forge::Forges;
 use crate::reconcile::sets::{SetParts, SetReconciler, generated};
-use crate::reconcile::{ApplicationReconciler, Notices, Parts, watcher_pair, watches};
+use crate::reconcile::{ApplicationReconciler, Notices, Parts, Viewer, watcher_pair, watches};
 use crate::render::Renderers;
 use crate::store::Repositories;
 use crate::webhook::{self, Webhook};
@@ -52,8 +52,17 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         renderers.map_err(|error| format!("--cache-dir {}: {error}", config.cache_dir.display()))?;
     let (client, writes) = WriteCounter::wrap(host.kube());
 
+    let (repositories, renderers) = (Arc::new(repositories), Arc::new(renderers));
+    let viewer = Viewer::new(
+        client.clone(),
+        &config.host.namespace,
+        Arc::clone(&repositories),
+        Arc::clone(&renderers),
+        config.repositories().limits,
+        Relay::new(bus.publisher()),
+    );
     let objects = Objects::new(client.clone(), host.authorizer(), API_MANAGER);
-    let service = Applications::new(objects, client.clone(), host.authorizer(), API_MANAGER);
+    let service = Applications::new(objects, client.clone(), host.authorizer(), API_MANAGER, viewer);
     host.serve_grpc(Routes::new(GitopsServiceServer::new(service)), mlp_proto::DESCRIPTOR_SET).await?;
     if let Some(address) = config.webhook_listen {
         let webhook = Webhook::new(client.clone(), &config.host.namespace, bus.clone());
@@ -65,7 +74,6 @@ pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
         if broker.is_connected() { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     });
 
-    let (repositories, renderers) = (Arc::new(repositories), Arc::new(renderers));
     let leader =
         Leader { config, host: host.clone(), bus: bus.clone(), client, writes, repositories, renderers };
     let elector = host.elector(SERVICE);
@@ -117,7 +125,7 @@ impl Leader {
         let all_sets = sets.handle();
         let reconciler = Arc::new(ApplicationReconciler::new(Parts {
             client,
-            applications: applications.clone(),
+            applications: applications.store().clone(),
             caches,
             repositories,
             renderers,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mlp_model::Environment;
 
-pub(crate) use app::{App, AppVerb, Wait};
+pub(crate) use app::{App, AppDiff, AppVerb, Diff, Wait};
 pub(crate) use team::{Adopt, MemberKubeconfig, Offboard, Team, TeamOutput, TeamVerb};
 
 /// Exit codes, printed under `mlp --help`.
@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Team(Team),
     /// Show Applications, sync them, and go back to what was.
     App(App),
+    /// Show how what is live differs from a branch, as a sync would see it: `app diff`.
+    Diff(Diff),
     /// Say how healthy an object is, as gitops-sync would.
     #[command(subcommand)]
     Health(Health),

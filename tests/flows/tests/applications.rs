@@ -79,6 +79,18 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     let held = mlp_ok(&["app", "sync", "fleet-web", "--wait"]);
     assert!(held.contains("HeldWarning: held at"), "{held}");
     mode(&maps, "one").await?;
+    // What the branch has, which the hold keeps away, is seen before it is let in.
+    let differs = mlp_ok(&["diff", "fleet-web", "--revision", "HEAD"]);
+    assert!(
+        differs.contains("-  mode: one\n+  mode: three\n") && differs.contains("1 object differs"),
+        "{differs}"
+    );
+    fails(&["app", "diff", "fleet-web", "--revision", "HEAD", "--exit-code"], "live differs from git");
+    let same = mlp_ok(&["app", "diff", "fleet-web", "--exit-code"]);
+    assert!(same.starts_with("0 objects differ from "), "{same}");
+    let manifests = mlp_ok(&["app", "manifests", "fleet-web", "--revision", "HEAD"]);
+    assert!(manifests.contains("kind: ConfigMap\n") && manifests.contains("mode: three"), "{manifests}");
+    fails(&["app", "manifests", "fleet-web", "--revision", "gone"], "no branch, tag or commit `gone`");
     mlp_ok(&["app", "release", "fleet-web"]);
     mode(&maps, "three").await?;
     rests(&applications).await?;

@@ -3,3 +3,4 @@
 mod asks;
 mod convert;
 pub mod service;
+mod views;

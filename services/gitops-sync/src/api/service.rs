@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use mlp_crds::Application;
-use mlp_host::grpc::{Access, Authorizer, Identity, Objects};
+use mlp_host::grpc::{Access, Authorizer, Identity, Objects, status_from};
 use mlp_model::{labels, name};
 use mlp_proto::gitops::api::v1 as proto;
 use mlp_proto::gitops::api::v1::gitops_service_server::GitopsService;
 use tonic::{Code, Request, Response, Status};
 
 use super::asks::{Asks, Wish};
-use super::convert;
+use super::{convert, views};
+use crate::domain::view::View;
+use crate::reconcile::Viewer;
 
 /// How often a change is tried where somebody else changes the same Application.
 const ATTEMPTS: usize = 5;
@@ -26,18 +28,34 @@ pub struct Applications {
     client: kube::Client,
     authorizer: Authorizer,
     asks: Asks,
+    viewer: Viewer,
 }
 
 impl Applications {
-    /// Serves what `objects` reads; asks for syncs through `client` as field manager `manager`.
+    /// Serves what `objects` reads and `viewer` sees; asks for syncs through `client` as field manager `manager`.
     pub fn new(
         objects: Objects<Application>,
         client: kube::Client,
         authorizer: Authorizer,
         manager: &'static str,
+        viewer: Viewer,
     ) -> Self {
         let asks = Asks::new(client.clone(), manager);
-        Self { objects, client, authorizer, asks }
+        Self { objects, client, authorizer, asks, viewer }
+    }
+
+    /// What an Application that the caller may read is at a revision.
+    async fn view<T: Send + Sync>(
+        &self,
+        request: &Request<T>,
+        (namespace, name, revision): (&str, &str, &str),
+        compares: bool,
+    ) -> Result<View, Status> {
+        let application = self.objects.get(request, namespace, name).await?;
+        let revision = Some(revision).filter(|revision| !revision.is_empty());
+        let view = self.viewer.view(&application, revision, compares).await;
+        let view = view.map_err(|error| status_from(&error))?;
+        view.map_err(|fault| Status::failed_precondition(fault.message))
     }
 
     /// The team that a namespace belongs to, or the platform.
@@ -79,6 +97,8 @@ impl Applications {
 
 #[tonic::async_trait]
 impl GitopsService for Applications {
+    type DiffApplicationStream = BoxStream<'static, Result<proto::DiffApplicationResponse, Status>>;
+    type GetManifestsStream = BoxStream<'static, Result<proto::GetManifestsResponse, Status>>;
     type WatchApplicationsStream = BoxStream<'static, Result<proto::WatchApplicationsResponse, Status>>;
 
     async fn get_application(
@@ -178,5 +198,23 @@ impl GitopsService for Applications {
         let proto::ReleaseApplicationRequest { namespace, name } = request.get_ref();
         let application = self.change(&request, namespace, name, Wish::Release).await?;
         Ok(Response::new(proto::ReleaseApplicationResponse { application }))
+    }
+
+    async fn diff_application(
+        &self,
+        request: Request<proto::DiffApplicationRequest>,
+    ) -> Result<Response<Self::DiffApplicationStream>, Status> {
+        let proto::DiffApplicationRequest { namespace, name, revision } = request.get_ref();
+        let view = self.view(&request, (namespace, name, revision), true).await?;
+        Ok(Response::new(stream::iter(views::differences(view).into_iter().map(Ok)).boxed()))
+    }
+
+    async fn get_manifests(
+        &self,
+        request: Request<proto::GetManifestsRequest>,
+    ) -> Result<Response<Self::GetManifestsStream>, Status> {
+        let proto::GetManifestsRequest { namespace, name, revision } = request.get_ref();
+        let view = self.view(&request, (namespace, name, revision), false).await?;
+        Ok(Response::new(stream::iter(views::manifests(view).into_iter().map(Ok)).boxed()))
     }
 }

@@ -4,7 +4,7 @@
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits) and [`version`] (ranges of tags), [`compare`] (in sync or
 //! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`operation`] (whether to sync) and its [`termination`], [`status`] (what
-//! Argo CD would write), [`statement`] (facts). [`application_set`] makes Applications. [`delivery`] tells where to look.
+//! Argo CD would write), [`statement`] (facts), [`view`] (what a person is shown). [`application_set`] makes Applications. [`delivery`] tells where to look.
 
 pub mod application_set;
 pub mod compare;
@@ -36,6 +36,7 @@ pub mod status;
 pub mod termination;
 pub mod tool;
 pub mod version;
+pub mod view;
 pub mod window;
 
 /// The service's name: its field manager, ServiceAccount and Lease.

@@ -22,6 +22,15 @@ pub fn apart(text: &str, several: bool) -> (String, Vec<String>) {
     }
 }
 
+/// Why a text does not name one revision for each of so many sources.
+pub fn misfit(text: &str, sources: usize) -> Option<String> {
+    let named: Vec<&str> = text.split(BETWEEN).collect();
+    let fits = named.len() == sources && named.iter().all(|one| !one.trim().is_empty());
+    (!fits).then(|| {
+        format!("revision `{text}` names {}, and the Application has {sources} sources; name one for each, with commas", named.len())
+    })
+}
+
 /// What an operation began with.
 pub fn begun(result: &SyncResult) -> String {
     joined(&result.revision, &result.revisions)
@@ -49,6 +58,10 @@ mod tests {
         assert_eq!(apart("a,b", true), (String::new(), two.to_vec()));
         assert_eq!(apart("a", true), (String::new(), vec!["a".to_owned()]));
         assert_eq!((joined("a", &[]), apart("a", false)), ("a".to_owned(), ("a".to_owned(), vec![])));
+        assert_eq!((misfit("main", 1), misfit("a,b", 2)), (None, None));
+        for (text, sources) in [("a,b", 1), ("a", 2), ("a,", 2), (" ", 1)] {
+            assert!(misfit(text, sources).is_some(), "{text}");
+        }
         assert_eq!(compared(&SyncStatus::default()), None);
     }
 }

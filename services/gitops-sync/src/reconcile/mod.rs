@@ -1,7 +1,7 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
 //! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
-//! calls, [`rehearse`] only asks what would come of them, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
+//! calls, [`rehearse`] only asks what would come of them, [`view`] what a revision would change, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
 //! objects change, [`news`] those for which git holds something else; [`sets`] makes Applications of ApplicationSets. An Application that is as git says costs reads only.
 
 mod apply;
@@ -19,6 +19,7 @@ pub mod sets;
 mod simulated;
 mod source;
 mod tenancy;
+mod view;
 mod watch;
 mod write;
 
@@ -30,7 +31,7 @@ use kube::ResourceExt;
 use mlp_bus::Relay;
 use mlp_crds::Application;
 use mlp_crds::argocd::OperationState;
-use mlp_reconcile::{Handle, Next, ObjectRef, Reconciler, Recorder};
+use mlp_reconcile::{Next, ObjectRef, Reconciler, Recorder, Store};
 
 use crate::domain::consent;
 use crate::domain::hold;
@@ -53,6 +54,7 @@ use report::Published;
 
 pub use news::Notices;
 pub use tenancy::{Caches, texts, watches};
+pub use view::Viewer;
 pub use watch::{Watcher, Watches, pair as watcher_pair};
 
 /// When an operation under way is looked at again; watches are usually quicker.
@@ -68,8 +70,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 pub struct Parts {
     /// The client; counts writes.
     pub client: kube::Client,
-    /// The controller's handle, for its cache.
-    pub applications: Handle<Application>,
+    /// All Applications.
+    pub applications: Store<Application>,
     /// Caches of namespaces, teams, projects and records.
     pub caches: Caches,
     /// Git.
@@ -87,7 +89,7 @@ pub struct Parts {
 /// Makes the cluster agree with one Application at a time.
 pub struct ApplicationReconciler {
     client: kube::Client,
-    applications: Handle<Application>,
+    applications: Store<Application>,
     caches: Caches,
     repositories: Arc<Repositories>,
     renderers: Arc<Renderers>,

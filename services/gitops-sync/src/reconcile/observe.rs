@@ -74,6 +74,16 @@ impl ApplicationReconciler {
         request: &Request,
         rendered: &Rendered,
     ) -> Result<Picture, Error> {
+        self.observe_all(application, request, rendered).await.map(|(picture, _)| picture)
+    }
+
+    /// The same, with the objects that are live.
+    pub(super) async fn observe_all(
+        &self,
+        application: &Application,
+        request: &Request,
+        rendered: &Rendered,
+    ) -> Result<(Picture, Vec<(ObjectId, Value)>), Error> {
         let mut picture = Picture { revision: rendered.revision.clone(), ..Picture::default() };
         let wanted: Vec<&Desired> = rendered.desired.iter().chain(&rendered.hooks).collect();
         let managed = asks_for_managers(&request.ignored);
@@ -101,7 +111,7 @@ impl ApplicationReconciler {
             let desired = rendered.desired.get(index)?;
             defined_kind(&desired.id, &desired.object)
         });
-        Ok(picture)
+        Ok((picture, live))
     }
 
     /// Lists every kind and namespace that is wanted now or was applied before. What cannot be listed
@@ -229,9 +239,7 @@ impl ApplicationReconciler {
 
     /// Whether an Application of this instance name exists. Objects of one that is gone may be taken.
     fn is_application(&self, instance: &str) -> bool {
-        let all =
-            self.applications.store().state_filter(|application| self.instance(application) == instance);
-        !all.is_empty()
+        self.applications.find(|application| self.instance(application) == instance).is_some()
     }
 
     pub(super) fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {

@@ -51,6 +51,11 @@ pub fn pair(
 }
 
 impl Watches {
+    /// Has nothing watched.
+    pub(super) fn none() -> Self {
+        Self(mpsc::channel(1).0)
+    }
+
     /// Has a kind watched. A full queue drops the wish; the next look repeats it.
     pub(super) fn ensure(&self, resource: &ApiResource) {
         let _ = self.0.try_send(resource.clone());

@@ -15,5 +15,6 @@ mod options;
 mod sets;
 mod sources;
 mod tools;
+mod views;
 mod webhooks;
 mod world;

@@ -129,7 +129,7 @@ impl World {
         };
         let reconciler = Arc::new(ApplicationReconciler::new(Parts {
             client,
-            applications: applications.clone(),
+            applications: applications.store().clone(),
             caches,
             repositories,
             renderers: Arc::clone(&renderers),

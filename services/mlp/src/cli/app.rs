@@ -53,6 +53,52 @@ pub(crate) enum AppVerb {
         /// The Application.
         name: String,
     },
+    /// Show how what is live differs from git, or from another branch, as a sync would see it.
+    Diff(AppDiff),
+    /// Print the objects that git wants, or another branch does.
+    Manifests {
+        /// The Application.
+        name: String,
+        /// Branch, tag or commit in place of the Application's own.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        revision: String,
+    },
+}
+
+/// Flags of `cargo mlp diff`: those of `cargo mlp app`, and of its verb.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Call with the bearer token in this file instead of the administrator's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Namespace of the Application; found by its name where this is left out.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) diff: AppDiff,
+}
+
+impl From<Diff> for App {
+    fn from(flags: Diff) -> Self {
+        let Diff { token, namespace, output, diff } = flags;
+        Self { token, namespace, output, verb: AppVerb::Diff(diff) }
+    }
+}
+
+/// Flags of `cargo mlp app diff`.
+#[derive(Debug, Args)]
+pub(crate) struct AppDiff {
+    /// The Application.
+    pub(crate) name: String,
+    /// Branch, tag or commit in place of the Application's own.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) revision: String,
+    /// Fail where something differs.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 }
 
 /// Flags of `cargo mlp app sync`.

@@ -36,8 +36,23 @@ pub(crate) fn message<T>(answer: &T) -> Outcome
 where
     T: mlp_proto::Name + mlp_proto::Message,
 {
+    json(&read(answer)?)
+}
+
+/// Prints answers as a list of JSON.
+pub(crate) fn messages<T>(answers: &[T]) -> Outcome
+where
+    T: mlp_proto::Name + mlp_proto::Message,
+{
+    json(&answers.iter().map(read).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn read<T>(answer: &T) -> Result<serde_json::Value, Failure>
+where
+    T: mlp_proto::Name + mlp_proto::Message,
+{
     let message = body::read(&T::full_name(), &answer.encode_to_vec());
-    json(&message.ok_or_else(|| Failure::failed("the answer is of a newer version than this mlp"))?)
+    message.ok_or_else(|| Failure::failed("the answer is of a newer version than this mlp"))
 }
 
 /// Prints a value as JSON.

@@ -34,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Logs(flags) => logs::logs(&global, &flags).await,
         Command::Events(verb) => events::events(&global, &verb).await,
         Command::App(flags) => app::app(&global, &flags).await,
+        Command::Diff(flags) => app::app(&global, &flags.into()).await,
         Command::Team(flags) => team::team(&global, &flags).await,
         Command::Health(verb) => health::health(&verb),
         Command::Restart(flags) => restart::restart(&global, &flags).await,

@@ -1,6 +1,7 @@
 //! `cargo mlp app ...`: what an Application is and does, asked of gitops-sync over gRPC as the person who calls.
 
 mod print;
+mod view;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ const TAKEN_BACK: Duration = Duration::from_secs(5);
 type Client = GitopsServiceClient<ServiceChannel>;
 
 /// Namespace and name of an Application.
+#[derive(Clone)]
 struct Place {
     namespace: String,
     name: String,
@@ -51,13 +53,18 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
         AppVerb::Get { name }
         | AppVerb::Terminate { name }
         | AppVerb::History { name }
+        | AppVerb::Manifests { name, .. }
         | AppVerb::Release { name } => name,
+        AppVerb::Diff(flags) => &flags.name,
         AppVerb::Sync(flags) => &flags.name,
         AppVerb::Rollback(flags) => &flags.name,
     };
-    let Place { namespace, name } = find(client, flags.namespace.as_deref(), name).await?;
+    let place = find(client, flags.namespace.as_deref(), name).await?;
+    let Place { namespace, name } = place.clone();
     match &flags.verb {
         AppVerb::List => Ok(()),
+        AppVerb::Diff(flags) => view::diff(client, place, flags, output).await,
+        AppVerb::Manifests { revision, .. } => view::manifests(client, place, revision, output).await,
         AppVerb::Get { .. } => {
             let answer = client.get_application(proto::GetApplicationRequest { namespace, name }).await;
             said(output, &answer.map_err(refused)?.into_inner(), |answer| {
@@ -87,7 +94,7 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
                 dry_run: sync.dry_run,
             };
             let answer = client.sync_application(request).await.map_err(refused)?.into_inner();
-            follow(client, flags, Place { namespace, name }, &sync.wait, answer.application).await
+            follow(client, flags, place, &sync.wait, answer.application).await
         }
         AppVerb::Rollback(rollback) => {
             let request = proto::RollbackApplicationRequest {
@@ -97,7 +104,7 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
                 prune: rollback.prune,
             };
             let answer = client.rollback_application(request).await.map_err(refused)?.into_inner();
-            follow(client, flags, Place { namespace, name }, &rollback.wait, answer.application).await
+            follow(client, flags, place, &rollback.wait, answer.application).await
         }
     }
 }
