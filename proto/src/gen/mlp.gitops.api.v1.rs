@@ -593,6 +593,81 @@ impl ::prost::Name for GetManifestsResponse {
         "/mlp.gitops.api.v1.GetManifestsResponse".into()
     }
 }
+/// Whose findings.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFindingsRequest {
+    /// Namespace of the Application.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Branch, tag or commit in place of the Application's own; one for each source, with commas, where there are several.
+    #[prost(string, tag = "3")]
+    pub revision: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetFindingsRequest {
+    const NAME: &'static str = "GetFindingsRequest";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.GetFindingsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.GetFindingsRequest".into()
+    }
+}
+/// Rules that are broken.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetFindingsResponse {
+    /// The commits that were held against them.
+    #[prost(string, tag = "1")]
+    pub revision: ::prost::alloc::string::String,
+    /// Those that keep a sync from beginning first.
+    #[prost(message, repeated, tag = "2")]
+    pub findings: ::prost::alloc::vec::Vec<Finding>,
+}
+impl ::prost::Name for GetFindingsResponse {
+    const NAME: &'static str = "GetFindingsResponse";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.GetFindingsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.GetFindingsResponse".into()
+    }
+}
+/// One object that breaks one rule.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Finding {
+    /// The rule's name: `clear-text-secret`.
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// Whether a sync does not begin for it.
+    #[prost(bool, tag = "2")]
+    pub denied: bool,
+    /// The object.
+    #[prost(message, optional, tag = "3")]
+    pub resource: ::core::option::Option<super::super::super::common::v1::ResourceRef>,
+    /// Path of its file in the repository; of what a tool rendered, the tool and its folder.
+    #[prost(string, tag = "4")]
+    pub file: ::prost::alloc::string::String,
+    /// Line where the object starts, from 1.
+    #[prost(uint64, tag = "5")]
+    pub line: u64,
+    /// What is wrong and what to write instead.
+    #[prost(string, tag = "6")]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Finding {
+    const NAME: &'static str = "Finding";
+    const PACKAGE: &'static str = "mlp.gitops.api.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.api.v1.Finding".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.api.v1.Finding".into()
+    }
+}
 /// How an object stands to what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1025,6 +1100,33 @@ pub mod gitops_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Rules that a revision breaks, for whose sake its sync does not begin or people should know.
+        pub async fn get_findings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFindingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetFindingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mlp.gitops.api.v1.GitopsService/GetFindings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("mlp.gitops.api.v1.GitopsService", "GetFindings"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1140,6 +1242,14 @@ pub mod gitops_service_server {
             request: tonic::Request<super::GetManifestsRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::GetManifestsStream>,
+            tonic::Status,
+        >;
+        /// Rules that a revision breaks, for whose sake its sync does not begin or people should know.
+        async fn get_findings(
+            &self,
+            request: tonic::Request<super::GetFindingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetFindingsResponse>,
             tonic::Status,
         >;
     }
@@ -1682,6 +1792,51 @@ pub mod gitops_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mlp.gitops.api.v1.GitopsService/GetFindings" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFindingsSvc<T: GitopsService>(pub Arc<T>);
+                    impl<
+                        T: GitopsService,
+                    > tonic::server::UnaryService<super::GetFindingsRequest>
+                    for GetFindingsSvc<T> {
+                        type Response = super::GetFindingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFindingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GitopsService>::get_findings(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFindingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Api;
-use mlp_bus::{Bus, BusOptions, Relay, Topology};
-use mlp_crds::{Application, ApplicationSet};
+use mlp_bus::{Bus, Relay, Topology};
+use mlp_crds::{Application, ApplicationSet, PolicyExemption};
 use mlp_host::grpc::Objects;
 use mlp_host::lease::Leadership;
 use mlp_host::{BoxError, Host, telemetry};
@@ -23,7 +23,9 @@ use crate::domain::SERVICE;
 use crate::events::consume::{CONSUMERS, WakeApplications};
 use crate::forge::Forges;
 use crate::reconcile::sets::{SetParts, SetReconciler, generated};
-use crate::reconcile::{ApplicationReconciler, Notices, Parts, Viewer, watcher_pair, watches};
+use crate::reconcile::{
+    ApplicationReconciler, ExemptionReconciler, Notices, Parts, Viewer, watcher_pair, watches,
+};
 use crate::render::Renderers;
 use crate::store::Repositories;
 use crate::webhook::{self, Webhook};
@@ -34,6 +36,8 @@ const BUS_DRAIN: Duration = Duration::from_secs(3);
 const DEADLINE: Duration = Duration::from_secs(180);
 /// The name of the loop over ApplicationSets, in metrics and logs.
 const SETS: &str = "gitops-sync-sets";
+/// The name of the loop over exemptions.
+const EXEMPTIONS: &str = "gitops-sync-exemptions";
 /// Field manager of what callers ask for over gRPC: theirs, not the reconciler's.
 const API_MANAGER: &str = "gitops-sync-api";
 
@@ -42,7 +46,7 @@ const API_MANAGER: &str = "gitops-sync-api";
 /// # Errors
 /// Whatever keeps it from starting: the broker, the streams, the cache folder, the gRPC address.
 pub async fn run(config: Config, host: Host) -> Result<ExitCode, BoxError> {
-    let bus = Bus::connect(bus_options(&config)).await?;
+    let bus = Bus::connect(config.bus()).await?;
     bus.ensure_streams(&topology(&config)?.streams).await?;
     let repositories = Repositories::new(config.repositories());
     let repositories =
@@ -111,7 +115,7 @@ impl Leader {
         let (asks, watcher) = watcher_pair(client.clone(), control_namespace, applications.clone());
         let wakes = caches.wakes(applications.clone());
         let all = Api::<ApplicationSet>::all(client.clone());
-        let sets = Controller::new(SETS, all, watcher::Config::default(), options(&config, writes));
+        let sets = Controller::new(SETS, all, watcher::Config::default(), options(&config, writes.clone()));
         let (sets, generated) = generated(sets, &client, &config.host.namespace);
         let set_reconciler = Arc::new(SetReconciler::new(SetParts {
             client: client.clone(),
@@ -123,6 +127,10 @@ impl Leader {
             forges: Forges::new()?,
         }));
         let all_sets = sets.handle();
+        let all = Api::<PolicyExemption>::all(client.clone());
+        let exemptions =
+            Controller::new(EXEMPTIONS, all, watcher::Config::default(), options(&config, writes));
+        let exemption_reconciler = ExemptionReconciler::new(client.clone());
         let reconciler = Arc::new(ApplicationReconciler::new(Parts {
             client,
             applications: applications.store().clone(),
@@ -156,7 +164,9 @@ impl Leader {
         let control = async {
             let sets = sets.run(set_reconciler, stop.clone());
             let followed = followed.run(notices, stop.clone());
-            tokio::join!(controller.run(reconciler, stop.clone()), sets, watcher.run(stop.clone()), followed);
+            let exemptions = exemptions.run(exemption_reconciler, stop.clone());
+            let applications = controller.run(reconciler, stop.clone());
+            tokio::join!(applications, sets, exemptions, watcher.run(stop.clone()), followed);
             Ok(())
         };
         tokio::try_join!(control, team, provision).map(|_| ())
@@ -181,15 +191,5 @@ fn options(config: &Config, writes: WriteCounter) -> Options {
         }),
         writes: Some(writes),
         ..Options::default()
-    }
-}
-
-fn bus_options(config: &Config) -> BusOptions {
-    BusOptions {
-        servers: config.host.nats_servers(),
-        credentials: config.host.nats_creds.clone(),
-        tls_ca: config.host.nats_ca.clone(),
-        client_name: SERVICE.to_owned(),
-        ..BusOptions::default()
     }
 }

@@ -5,9 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mlp_bus::BusOptions;
 use mlp_host::HostArgs;
 use mlp_host::config::duration;
 
+use crate::domain::SERVICE;
 use crate::domain::manifest::Limits;
 use crate::{render, store};
 
@@ -75,6 +77,17 @@ impl Config {
             limits: render::sandbox::Limits::default(),
             cache_bytes: self.render_cache_bytes,
         })
+    }
+
+    /// How the broker is reached.
+    pub fn bus(&self) -> BusOptions {
+        BusOptions {
+            servers: self.host.nats_servers(),
+            credentials: self.host.nats_creds.clone(),
+            tls_ca: self.host.nats_ca.clone(),
+            client_name: SERVICE.to_owned(),
+            ..BusOptions::default()
+        }
     }
 
     /// How repositories are kept.

@@ -217,4 +217,13 @@ impl GitopsService for Applications {
         let view = self.view(&request, (namespace, name, revision), false).await?;
         Ok(Response::new(stream::iter(views::manifests(view).into_iter().map(Ok)).boxed()))
     }
+
+    async fn get_findings(
+        &self,
+        request: Request<proto::GetFindingsRequest>,
+    ) -> Result<Response<proto::GetFindingsResponse>, Status> {
+        let proto::GetFindingsRequest { namespace, name, revision } = request.get_ref();
+        let view = self.view(&request, (namespace, name, revision), false).await?;
+        Ok(Response::new(views::findings(view)))
+    }
 }

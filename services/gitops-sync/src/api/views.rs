@@ -5,6 +5,7 @@ use mlp_proto::gitops::api::v1 as proto;
 use serde_json::Value;
 
 use crate::domain::identity::ObjectId;
+use crate::domain::policy::{Finding, Verdict};
 use crate::domain::view::{Seen, Standing, View};
 
 /// What differs, after the revision that it is of.
@@ -51,6 +52,22 @@ pub(super) fn manifests(view: View) -> Vec<proto::GetManifestsResponse> {
         manifest: text(seen.wanted),
     };
     view.objects.into_iter().map(one).collect()
+}
+
+/// Rules that are broken.
+pub(super) fn findings(view: View) -> proto::GetFindingsResponse {
+    let one = |finding: Finding| proto::Finding {
+        rule: finding.rule.to_owned(),
+        denied: finding.verdict == Verdict::Deny,
+        resource: Some(reference(&finding.id)),
+        file: finding.file,
+        line: finding.line,
+        message: finding.message,
+    };
+    proto::GetFindingsResponse {
+        revision: view.revision,
+        findings: view.findings.into_iter().map(one).collect(),
+    }
 }
 
 fn text(object: Option<Value>) -> String {

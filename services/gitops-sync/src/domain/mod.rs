@@ -3,7 +3,7 @@
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits) and [`version`] (ranges of tags), [`compare`] (in sync or
-//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`operation`] (whether to sync) and its [`termination`], [`status`] (what
+//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`policy`], [`operation`] (whether to sync) and its [`termination`], [`status`] (what
 //! Argo CD would write), [`statement`] (facts), [`view`] (what a person is shown). [`application_set`] makes Applications. [`delivery`] tells where to look.
 
 pub mod application_set;
@@ -27,6 +27,7 @@ pub mod operation;
 pub mod order;
 pub mod picture;
 pub mod place;
+pub mod policy;
 pub mod project;
 pub mod request;
 pub mod revision;

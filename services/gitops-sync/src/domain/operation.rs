@@ -69,6 +69,8 @@ pub struct Situation<'a> {
     pub windows: &'a Windows,
     /// The revision that the Application is held at, where it is.
     pub held: Option<&'a str>,
+    /// Why rules keep what was found from being applied, where they do.
+    pub barred: Option<&'a str>,
     /// Now.
     pub now: Timestamp,
 }
@@ -82,6 +84,9 @@ pub fn next(situation: Situation<'_>) -> Step {
     let running = situation.status.operation_state.as_ref().filter(|last| last.phase == RUNNING);
     let goes_on =
         running.is_some_and(|last| last.started_at == state.started_at && last.operation == state.operation);
+    if let Some(why) = situation.barred.filter(|_| !goes_on && !is_heal(&state.operation)) {
+        return barred(state, running, why, situation.now);
+    }
     let closed = if is_automated(&state) { &situation.windows.automated } else { &situation.windows.manual };
     let Some(closed) = closed.clone().filter(|_| !(goes_on && situation.windows.overrun)) else {
         return Step::Run(state);
@@ -94,7 +99,23 @@ pub fn next(situation: Situation<'_>) -> Step {
     Step::Closed(Some(state), closed)
 }
 
-/// What is to be done, whatever the windows say.
+/// What becomes of an operation that rules keep from beginning. What was applied before is healed as ever.
+fn barred(mut state: OperationState, running: Option<&OperationState>, why: &str, now: Timestamp) -> Step {
+    if state.operation.is_dry_run() {
+        return Step::Run(state);
+    }
+    // One that nobody asked for does not begin; one that it was to replace has nothing left to do.
+    let ended = if is_automated(&state) { running.cloned() } else { Some(state.clone()) };
+    let Some(ended) = ended else { return Step::Blocked(why.to_owned()) };
+    let phase = if is_automated(&state) { FAILED } else { ERROR };
+    state = ended;
+    state.phase = phase.to_owned();
+    state.message = Some(why.to_owned());
+    state.finished_at = Some(seconds(now));
+    Step::Refuse(state)
+}
+
+/// What is to be done, whatever the windows and rules say.
 fn regardless(situation: Situation<'_>) -> Step {
     let last = situation.status.operation_state.as_ref();
     if let Some(ending) = last.filter(|state| state.phase == TERMINATING) {

@@ -35,10 +35,11 @@ pub enum Statement {
 }
 
 /// Moves `record` on to `status` and returns what is to be stated. Calling it again with the same
-/// status returns nothing.
+/// status returns nothing. `content` is a digest of what git wants: a commit that changes nothing of it is no news.
 pub fn advance(
     record: &mut ApplicationRecordStatus,
     status: &ApplicationStatus,
+    content: Option<&str>,
     generation: i64,
 ) -> Vec<Statement> {
     let mut statements = Vec::new();
@@ -48,8 +49,15 @@ pub fn advance(
     let operation = status.operation_state.as_ref().filter(|state| !state.operation.is_dry_run());
     let failure = failure(status, operation);
     let synced = sync.status == SyncWord::Synced.as_str() && !running(operation);
-    if synced && (record.sync.as_deref() != Some("Synced") || record.revision != revision) {
+    let is_other = match (record.content.as_deref(), content) {
+        (Some(stated), Some(content)) => stated != content,
+        _ => record.revision != revision,
+    };
+    if synced && (record.sync.as_deref() != Some("Synced") || is_other) {
         statements.push(Statement::Synced);
+    }
+    if synced && content.is_some() {
+        record.content = content.map(str::to_owned);
     }
     let key = failure.as_ref().map(|(reason, message)| {
         digest(&[reason.as_str(), message.as_str(), revision.as_deref().unwrap_or_default()])
@@ -69,7 +77,9 @@ pub fn advance(
     } else if sync.status != SyncWord::Unknown.as_str() {
         record.sync = Some(sync.status);
     }
-    record.revision = revision.or(record.revision.take());
+    if is_other || !statements.is_empty() {
+        record.revision = revision.or(record.revision.take());
+    }
     record.phase = operation.map(|state| state.phase.clone());
     record.observed_generation = Some(generation);
     statements
@@ -129,15 +139,15 @@ mod tests {
     fn what_a_person_ends_is_no_failure_and_no_sync_while_it_ends() {
         let mut record = ApplicationRecordStatus::default();
         let ends = status("Synced", "r1", "Healthy", "Terminating");
-        assert_eq!(names(&advance(&mut record, &ends, 1)), ["health"]);
+        assert_eq!(names(&advance(&mut record, &ends, None, 1)), ["health"]);
         let mut ended = status("OutOfSync", "r1", "Healthy", "Failed");
         ended.operation_state.as_mut().unwrap().message = Some("Operation terminated".into());
         let said = "the sync to r1 failed and is not tried again: Operation terminated".into();
         ended.conditions =
             vec![ApplicationCondition { type_: SYNC.into(), message: said, ..Default::default() }];
-        assert!(advance(&mut record, &ended, 1).is_empty());
+        assert!(advance(&mut record, &ended, None, 1).is_empty());
         ended.conditions[0].type_ = "ComparisonError".into();
-        assert_eq!(names(&advance(&mut record, &ended, 1)), ["failed"]);
+        assert_eq!(names(&advance(&mut record, &ended, None, 1)), ["failed"]);
     }
 
     #[test]
@@ -156,8 +166,8 @@ mod tests {
             (status("OutOfSync", "r4", "Healthy", "Failed"), vec!["failed"]),
             (status("Synced", "r4", "Healthy", "Succeeded"), vec!["synced"]),
         ] {
-            assert_eq!(names(&advance(&mut record, &status, 1)), expected, "{status:?}");
-            assert!(advance(&mut record, &status, 1).is_empty(), "stated twice: {status:?}");
+            assert_eq!(names(&advance(&mut record, &status, None, 1)), expected, "{status:?}");
+            assert!(advance(&mut record, &status, None, 1).is_empty(), "stated twice: {status:?}");
         }
     }
 
@@ -165,7 +175,7 @@ mod tests {
     fn a_condition_is_a_failure_and_a_new_message_a_new_one() {
         let mut record = ApplicationRecordStatus::default();
         let mut broken = status("Unknown", "r1", "Healthy", "Succeeded");
-        advance(&mut record, &broken, 1);
+        advance(&mut record, &broken, None, 1);
         let condition = |message: &str| ApplicationCondition {
             type_: "ComparisonError".into(),
             message: message.into(),
@@ -173,23 +183,38 @@ mod tests {
         };
         broken.conditions = vec![condition("a.yaml:1: x")];
         let expected = Statement::Failed { reason: "ComparisonError".into(), message: "a.yaml:1: x".into() };
-        assert_eq!(advance(&mut record, &broken, 1), [expected]);
+        assert_eq!(advance(&mut record, &broken, None, 1), [expected]);
         broken.conditions = vec![condition("a.yaml:2: y")];
-        assert_eq!(names(&advance(&mut record, &broken, 1)), ["failed"]);
+        assert_eq!(names(&advance(&mut record, &broken, None, 1)), ["failed"]);
         broken.conditions.clear();
-        assert!(advance(&mut record, &broken, 1).is_empty());
+        assert!(advance(&mut record, &broken, None, 1).is_empty());
     }
 
     #[test]
     fn one_that_only_tries_states_nothing() {
         let mut record = ApplicationRecordStatus::default();
         let before = status("Synced", "r1", "Healthy", "Succeeded");
-        advance(&mut record, &before, 1);
+        advance(&mut record, &before, None, 1);
         for phase in ["Running", "Failed", "Succeeded"] {
             let mut tries = status("Synced", "r1", "Healthy", phase);
             let sync = SyncOperation { dry_run: true, ..SyncOperation::default() };
             tries.operation_state.as_mut().unwrap().operation.sync = Some(sync);
-            assert_eq!(advance(&mut record, &tries, 1), [], "{phase}");
+            assert_eq!(advance(&mut record, &tries, None, 1), [], "{phase}");
         }
+    }
+
+    #[test]
+    fn a_commit_that_changes_nothing_is_no_news() {
+        let mut record = ApplicationRecordStatus::default();
+        let at = |revision: &str| status("Synced", revision, "Healthy", "Succeeded");
+        assert_eq!(names(&advance(&mut record, &at("a"), Some("x"), 1)), ["synced", "health"]);
+        let before = record.clone();
+        assert!(advance(&mut record, &at("b"), Some("x"), 1).is_empty());
+        assert_eq!(record, before, "nor a write");
+        assert_eq!(names(&advance(&mut record, &at("c"), Some("y"), 1)), ["synced"]);
+        assert_eq!(record.revision.as_deref(), Some("c"));
+        let drifted = status("OutOfSync", "d", "Healthy", "Running");
+        assert!(advance(&mut record, &drifted, Some("y"), 1).is_empty());
+        assert_eq!(names(&advance(&mut record, &at("d"), Some("y"), 1)), ["synced"], "healed");
     }
 }

@@ -28,6 +28,10 @@ pub const EXCLUDED: &str = "ExcludedResourceWarning";
 pub const WINDOW: &str = "SyncWindowWarning";
 /// Condition type for an Application that stays at a revision; Argo CD has no word for it.
 pub const HELD: &str = "HeldWarning";
+/// Condition type for a sync that rules keep from beginning; Argo CD has no word for it.
+pub const POLICY_ERROR: &str = "PolicyError";
+/// Condition type for rules that are broken and keep nothing from being done.
+pub const POLICY_WARNING: &str = "PolicyWarning";
 /// Condition type for a sync that failed and is not tried again.
 pub const SYNC: &str = "SyncError";
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::identity::ObjectId;
+use super::policy::Finding;
 
 /// How a live object stands to what a revision wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct View {
     pub objects: Vec<Seen>,
     /// What could not be compared.
     pub gaps: Vec<String>,
+    /// Rules that are broken.
+    pub findings: Vec<Finding>,
 }
 
 /// In the place of a value that is secret.

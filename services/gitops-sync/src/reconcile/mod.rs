@@ -1,7 +1,7 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
 //! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
-//! calls, [`rehearse`] only asks what would come of them, [`view`] what a revision would change, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
+//! calls, [`rehearse`] only asks what would come of them, [`view`] what a revision would change, [`policies`] which rules it breaks, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
 //! objects change, [`news`] those for which git holds something else; [`sets`] makes Applications of ApplicationSets. An Application that is as git says costs reads only.
 
 mod apply;
@@ -11,6 +11,7 @@ mod hooks;
 mod kinds;
 mod news;
 mod observe;
+mod policies;
 mod rehearse;
 mod remove;
 mod render;
@@ -37,9 +38,13 @@ use crate::domain::consent;
 use crate::domain::hold;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
+use crate::domain::policy::{self, Verdict};
 use crate::domain::request::{self, Request};
 use crate::domain::selection;
-use crate::domain::status::{COMPARISON, EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, SYNC, WINDOW, images};
+use crate::domain::status::{
+    COMPARISON, EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, POLICY_ERROR, POLICY_WARNING, SYNC, WINDOW,
+    images,
+};
 use crate::domain::termination::{self, TERMINATING};
 use crate::domain::{REFRESH, SERVICE};
 use crate::error::Error;
@@ -51,8 +56,10 @@ use kinds::Kinds;
 use news::Contents;
 use observe::Verdicts;
 use report::Published;
+use simulated::Nodes;
 
 pub use news::Notices;
+pub use policies::ExemptionReconciler;
 pub use tenancy::{Caches, texts, watches};
 pub use view::Viewer;
 pub use watch::{Watcher, Watches, pair as watcher_pair};
@@ -100,6 +107,7 @@ pub struct ApplicationReconciler {
     verdicts: Verdicts,
     healths: Healths,
     contents: Contents,
+    nodes: Nodes,
     recorder: Recorder,
     published: Published,
 }
@@ -131,6 +139,7 @@ impl ApplicationReconciler {
             verdicts,
             healths,
             contents: Contents::default(),
+            nodes: Nodes::default(),
             recorder,
             published: Published::default(),
         }
@@ -202,7 +211,7 @@ impl ApplicationReconciler {
         let mut outcome = Outcome {
             tools: rendered.tools.clone(),
             images: images(rendered.desired.iter().map(|desired| &desired.object)),
-            simulated: self.simulated(&rendered.desired).await?,
+            simulated: self.simulated(&rendered.desired, !request.ignored.is_empty()).await?,
             operation,
             ..Outcome::default()
         };
@@ -211,6 +220,13 @@ impl ApplicationReconciler {
         if let Some(held) = &held {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
         }
+        let findings = self.findings(application, &rendered);
+        let (denied, audited): (Vec<_>, Vec<_>) =
+            findings.iter().partition(|finding| finding.verdict == Verdict::Deny);
+        let barred = (!denied.is_empty()).then(|| policy::words(&denied));
+        if !audited.is_empty() {
+            outcome.faults.push(Fault::new(POLICY_WARNING, policy::words(&audited)));
+        }
         let situation = Situation {
             request: &request,
             status: &status,
@@ -218,12 +234,16 @@ impl ApplicationReconciler {
             picture: &picture,
             windows: &windows,
             held: held.as_deref(),
+            barred: barred.as_deref(),
             now,
         };
         let mut next = poll;
         match operation::next(situation) {
             Step::Idle => {}
-            Step::Blocked(message) => outcome.faults.push(Fault::new(SYNC, message)),
+            Step::Blocked(message) => {
+                let kind = if Some(&message) == barred.as_ref() { POLICY_ERROR } else { SYNC };
+                outcome.faults.push(Fault::new(kind, message));
+            }
             Step::Wait(due) => next = next.min(until(due, now)),
             Step::Refuse(state) => outcome.operation = Some(state),
             Step::Closed(state, closed) => {

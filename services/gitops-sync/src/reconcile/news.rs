@@ -66,7 +66,9 @@ pub struct Notices {
 impl Notices {
     /// Follows each notice until `shutdown` is cancelled, several at once where they come faster.
     pub async fn run(self, notices: impl Stream<Item = Notice> + Send, shutdown: CancellationToken) {
-        self.applications.wait_synced().await;
+        if shutdown.run_until_cancelled(self.applications.wait_synced()).await.is_none() {
+            return;
+        }
         let notices = notices.ready_chunks(TOGETHER);
         pin_mut!(notices);
         while let Some(Some(some)) = shutdown.run_until_cancelled(notices.next()).await {

@@ -31,6 +31,10 @@ pub(super) struct Desired {
     /// None where the kind is not served (yet).
     pub(super) kind: Option<Kind>,
     pub(super) object: Value,
+    /// Path of its file, or what it was rendered by.
+    pub(super) file: String,
+    /// Line where it starts.
+    pub(super) line: u64,
 }
 
 /// All objects of one commit.
@@ -163,7 +167,8 @@ impl ApplicationReconciler {
                 let tracking = identity::tracking_id(&instance, &manifest.id);
                 annotations.insert(TRACKING_ID.to_owned(), json!(tracking));
             }
-            Desired { id: manifest.id, options: manifest.options, kind, object }
+            let Manifest { id, options, file, line, .. } = manifest;
+            Desired { id, options, kind, object, file, line }
         });
         let (hooks, desired): (Vec<_>, Vec<_>) = all.partition(|one: &Desired| one.options.hook.is_some());
         let hooks: Vec<_> =

@@ -104,7 +104,8 @@ impl ApplicationReconciler {
         let record = self.record(application).await?;
         let mut stated = record.status.clone().unwrap_or_default();
         let generation = application.metadata.generation.unwrap_or_default();
-        let statements = statement::advance(&mut stated, next, generation);
+        let content = outcome.picture.as_ref().map(|picture| picture.content.as_str());
+        let statements = statement::advance(&mut stated, next, content, generation);
         simulated(&mut stated.conditions, outcome.simulated, generation, now);
         let cause = mlp_reconcile::current_traceparent();
         for statement in &statements {

@@ -1,11 +1,16 @@
 //! Whether an Application's pods run on nodes that execute nothing: such pods are Ready and serve
 //! nobody, and that must show.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::Api;
 use kube::api::ListParams;
+use kube::{Api, Client};
 use mlp_model::labels;
+use tokio::sync::Mutex;
 
 use super::ApplicationReconciler;
 use super::render::Desired;
@@ -13,23 +18,48 @@ use crate::error::Error;
 
 /// Pods counted per workload.
 const PODS: u32 = 500;
+/// How long an answer about nodes counts.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// Names of nodes that execute nothing, asked for at most once in a while.
+#[derive(Default)]
+pub(super) struct Nodes(Mutex<Option<(Instant, Arc<HashSet<String>>)>>);
+
+impl Nodes {
+    async fn simulated(&self, client: &Client) -> Result<Arc<HashSet<String>>, Error> {
+        let mut known = self.0.lock().await;
+        if let Some((_, names)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(Arc::clone(names));
+        }
+        let simulated = ListParams::default().labels(&format!("{}=true", labels::SIMULATED_NODE));
+        let nodes = Api::<Node>::all(client.clone()).list_metadata(&simulated).await;
+        let nodes = nodes.map_err(|source| Error::call("list simulated nodes", source))?;
+        let names: Arc<HashSet<String>> =
+            Arc::new(nodes.items.into_iter().filter_map(|node| node.metadata.name).collect());
+        *known = Some((Instant::now(), Arc::clone(&names)));
+        Ok(names)
+    }
+}
 
 impl ApplicationReconciler {
     /// How many pods of the wanted workloads are on simulated nodes, and of how many; none where the
-    /// Application has no workload.
-    pub(super) async fn simulated(&self, desired: &[Desired]) -> Result<Option<(usize, usize)>, Error> {
-        let workloads: Vec<(&str, String)> = desired.iter().filter_map(selected).collect();
+    /// Application has no workload. `scales`: whether others may say how many pods there are.
+    pub(super) async fn simulated(
+        &self,
+        desired: &[Desired],
+        scales: bool,
+    ) -> Result<Option<(usize, usize)>, Error> {
+        let is_empty =
+            |one: &Desired| !scales && one.object.pointer("/spec/replicas").is_some_and(|it| it == 0);
+        let workloads: Vec<(&str, String)> =
+            desired.iter().filter(|one| !is_empty(one)).filter_map(selected).collect();
         if workloads.is_empty() {
             return Ok(None);
         }
-        let simulated = ListParams::default().labels(&format!("{}=true", labels::SIMULATED_NODE));
-        let nodes = Api::<Node>::all(self.client.clone()).list_metadata(&simulated).await;
-        let nodes = nodes.map_err(|source| Error::call("list simulated nodes", source))?;
-        if nodes.items.is_empty() {
+        let nodes = self.nodes.simulated(&self.client).await?;
+        if nodes.is_empty() {
             return Ok(Some((0, 0)));
         }
-        let is_simulated =
-            |name: &String| nodes.items.iter().any(|node| node.metadata.name.as_ref() == Some(name));
         let (mut some, mut all) = (0_usize, 0_usize);
         for (namespace, selector) in workloads {
             let params = ListParams::default().labels(&selector).limit(PODS);
@@ -38,7 +68,7 @@ impl ApplicationReconciler {
             let placed = pods.items.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.as_ref());
             for node in placed {
                 all += 1;
-                some += usize::from(is_simulated(node));
+                some += usize::from(nodes.contains(node));
             }
         }
         Ok(Some((some, all)))
@@ -75,7 +105,7 @@ mod tests {
 
     fn desired(object: Value) -> Desired {
         let id = ObjectId::of(&object).unwrap();
-        Desired { id, options: ObjectOptions::default(), kind: None, object }
+        Desired { id, options: ObjectOptions::default(), kind: None, object, file: String::new(), line: 1 }
     }
 
     #[test]

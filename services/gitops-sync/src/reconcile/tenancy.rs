@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::{Api, ResourceExt};
-use mlp_crds::{AppProject, Application, ApplicationRecord, Team};
+use mlp_crds::{AppProject, Application, ApplicationRecord, PolicyExemption, Team};
 use mlp_model::labels;
 use mlp_reconcile::conditions::READY;
 use mlp_reconcile::{Controller, Handle, ObjectRef, Store, conditions, watcher};
@@ -27,6 +27,8 @@ pub struct Caches {
     pub(super) settings: Store<ConfigMap>,
     /// Argo CD's credentials for repositories.
     pub(super) credentials: Store<Secret>,
+    /// Rules before a sync that are lifted.
+    pub(super) exemptions: Store<PolicyExemption>,
 }
 
 /// Where kubectl keeps what it applied.
@@ -72,6 +74,13 @@ pub fn watches(
     let all_of_them = applications.clone();
     let controller =
         controller.watches_into(writer, own, named, move |_: &ConfigMap| references(&all_of_them, |_| true));
+    let (exemptions, writer) = mlp_reconcile::store();
+    let (all, exempted) = (Api::<PolicyExemption>::all(client.clone()), applications.clone());
+    let controller =
+        controller.watches_into(writer, all, watcher::Config::default(), move |one: &PolicyExemption| {
+            references(&exempted, |application| application.namespace().as_ref() == Some(&one.spec.namespace))
+        });
+    let recorded = applications.clone();
     let (credentials, writer) = mlp_reconcile::store();
     let own = Api::<Secret>::namespaced(client.clone(), control_namespace);
     let labelled = watcher::Config::default().labels(SECRET_TYPE);
@@ -79,11 +88,18 @@ pub fn watches(
         controller.watches_into(writer, own, labelled, move |_: &Secret| references(&applications, |_| true));
     let (records, writer) = mlp_reconcile::store();
     let all = Api::<ApplicationRecord>::all(client.clone());
-    // A record whose Application is gone wakes a key that is absent, and is then removed.
-    let controller =
-        controller.watches_into(writer, all, watcher::Config::default(), |record: &ApplicationRecord| {
-            vec![ObjectRef::new(&record.spec.name).within(&record.namespace().unwrap_or_default())]
-        });
+    // A record whose Application is gone wakes a key that is absent, and is then removed. Another's record is our own
+    // word, and no reason to look again.
+    let controller = controller.watches_into(
+        writer,
+        all,
+        watcher::Config::default(),
+        move |record: &ApplicationRecord| {
+            let key = ObjectRef::new(&record.spec.name).within(&record.namespace().unwrap_or_default());
+            let owner = recorded.get(&key).and_then(|application| application.uid());
+            if owner.as_deref() == Some(record.spec.uid.as_str()) { Vec::new() } else { vec![key] }
+        },
+    );
     // Argo CD's status has no place for it.
     let stated = records.clone();
     let controller = controller.observed_by(move |application: &Application| {
@@ -93,7 +109,9 @@ pub fn watches(
         record.status.as_ref()?.observed_generation
     });
     let control_namespace = control_namespace.to_owned();
-    (controller, Caches { control_namespace, namespaces, teams, projects, records, settings, credentials })
+    let caches =
+        Caches { control_namespace, namespaces, teams, projects, records, settings, credentials, exemptions };
+    (controller, caches)
 }
 
 /// The texts that a Secret holds, by key.

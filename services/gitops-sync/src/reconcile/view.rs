@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use mlp_bus::Relay;
 use mlp_crds::argocd::ApplicationSpec;
-use mlp_crds::{AppProject, Application, Team};
+use mlp_crds::{AppProject, Application, PolicyExemption, Team};
 use mlp_model::{Class, Classified as _};
 use mlp_reconcile::{Store, watcher};
 use serde::de::DeserializeOwned;
@@ -94,7 +94,7 @@ impl Viewer {
         let (client, own) = (&self.client, self.control_namespace.as_str());
         let any = ListParams::default();
         let names = Api::<Application>::all(client.clone());
-        let (namespaces, teams, projects, settings, credentials, applications) = tokio::try_join!(
+        let (namespaces, teams, projects, settings, credentials, exemptions, applications) = tokio::try_join!(
             all(Api::<Namespace>::all(client.clone()), any.clone(), "namespaces"),
             all(Api::<Team>::all(client.clone()), any.clone(), "teams"),
             all(Api::<AppProject>::namespaced(client.clone(), own), any.clone(), "projects"),
@@ -103,13 +103,26 @@ impl Viewer {
                 any.clone().fields(&format!("metadata.name={SETTINGS}")),
                 "settings"
             ),
-            all(Api::<Secret>::namespaced(client.clone(), own), any.labels(SECRET_TYPE), "credentials"),
+            all(
+                Api::<Secret>::namespaced(client.clone(), own),
+                any.clone().labels(SECRET_TYPE),
+                "credentials"
+            ),
+            all(Api::<PolicyExemption>::all(client.clone()), any, "exemptions"),
             placed(names),
         )?;
         let (records, _) = mlp_reconcile::store();
         let control_namespace = own.to_owned();
-        let caches =
-            Caches { control_namespace, namespaces, teams, projects, records, settings, credentials };
+        let caches = Caches {
+            control_namespace,
+            namespaces,
+            teams,
+            projects,
+            records,
+            settings,
+            credentials,
+            exemptions,
+        };
         Ok((caches, applications))
     }
 }
@@ -191,7 +204,8 @@ impl ApplicationReconciler {
             Ok(rendered) => rendered,
             Err(unread) => return Ok(Err(unread)),
         };
-        let mut view = View { revision: rendered.revision.clone(), ..View::default() };
+        let findings = self.findings(application, &rendered);
+        let mut view = View { revision: rendered.revision.clone(), findings, ..View::default() };
         if !compares {
             let all = rendered.desired.iter().chain(&rendered.hooks);
             view.objects.extend(all.map(|desired| {

@@ -40,6 +40,8 @@ struct State {
     /// The remote's refs at the last fetch, peeled.
     refs: HashMap<String, ObjectId>,
     fetched: Option<Instant>,
+    /// The folder, opened after the last fetch: to open it costs more than to read a folder of it.
+    opened: Option<gix::ThreadSafeRepository>,
 }
 
 impl Mirror {
@@ -75,10 +77,11 @@ impl Mirror {
         };
         let asked = Instant::now();
         let young = state.fetched.is_some_and(|at| asked.saturating_duration_since(at) < options.interval);
-        let repository = self.open(&query.url)?;
         // Taken back before the remote is asked: what is said meanwhile counts for the next look.
         let outdated = self.outdated.swap(false, Ordering::AcqRel);
         if !young || query.fresh || outdated {
+            state.opened = None;
+            let repository = self.open(&query.url)?;
             let fetched = self.fetch(&repository, &query.url, query.credential.as_ref());
             if fetched.is_err() && outdated {
                 self.outdate();
@@ -87,8 +90,11 @@ impl Mirror {
             state.fetched = Some(Instant::now());
             self.measure(options, &query.url, &mut state)?;
         }
-        // Reopened, so that packs of the fetch are seen.
-        let repository = self.open(&query.url)?;
+        let repository = match &state.opened {
+            Some(opened) => opened.to_thread_local(),
+            None => self.open(&query.url)?,
+        };
+        state.opened.get_or_insert_with(|| repository.clone().into_sync());
         let named =
             git::ref_names(&query.revision).into_iter().find_map(|name| state.refs.get(&name).copied());
         let within = || {

@@ -12,6 +12,7 @@ mod basics;
 mod hooks;
 mod operations;
 mod options;
+mod policies;
 mod sets;
 mod sources;
 mod tools;

@@ -58,6 +58,9 @@ pub struct ApplicationRecordStatus {
     /// Git revision of the last statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Digest of what git wanted when it was last stated to be in sync: a commit that changes nothing of it is no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// Last stated health.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,

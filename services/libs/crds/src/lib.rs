@@ -1,7 +1,7 @@
 //! The custom resources as Rust types; `deploy/crds` is generated from them.
 //!
-//! Each kind has a file: [`team`], [`isolation_exemption`], [`database`], [`cache`], [`price_sheet`] are
-//! declared by people;
+//! Each kind has a file: [`team`], [`isolation_exemption`], [`database`], [`cache`], [`price_sheet`],
+//! [`policy_exemption`] are declared by people;
 //! [`team_tombstone`], [`incident`], [`health_record`] and [`application_record`] are written by services; [`argocd`]
 //! holds Argo CD's `Application`, `AppProject` and `ApplicationSet`, where the fields that we read are typed and the
 //! rest is preserved. [`amount`] is the quantity type they share, [`schema`] turns derived schemas
@@ -21,6 +21,7 @@ pub mod database;
 pub mod health_record;
 pub mod incident;
 pub mod isolation_exemption;
+pub mod policy_exemption;
 pub mod price_sheet;
 pub mod schema;
 pub mod status;
@@ -43,6 +44,7 @@ pub use database::{Database, DatabaseSpec, DatabaseStatus};
 pub use health_record::{HealthRecord, HealthRecordSpec, HealthRecordStatus};
 pub use incident::{Incident, IncidentSpec, IncidentStatus};
 pub use isolation_exemption::{IsolationExemption, IsolationExemptionSpec, IsolationExemptionStatus};
+pub use policy_exemption::{PolicyExemption, PolicyExemptionSpec, PolicyExemptionStatus};
 pub use price_sheet::{PriceSheet, PriceSheetSpec, PriceSheetStatus};
 pub use team::{Team, TeamSpec, TeamStatus};
 pub use team_tombstone::{TeamTombstone, TeamTombstoneSpec, TeamTombstoneStatus};
@@ -59,6 +61,7 @@ pub fn ours() -> Vec<CustomResourceDefinition> {
         Incident::crd(),
         HealthRecord::crd(),
         ApplicationRecord::crd(),
+        PolicyExemption::crd(),
     ];
     derived.into_iter().map(schema::finish).collect()
 }

@@ -4,7 +4,7 @@ use mlp_model::Outbox;
 
 use crate::{
     ApplicationRecordStatus, CacheStatus, Condition, DatabaseStatus, HealthRecordStatus, IncidentStatus,
-    IsolationExemptionStatus, PriceSheetStatus, TeamStatus, TeamTombstoneStatus,
+    IsolationExemptionStatus, PolicyExemptionStatus, PriceSheetStatus, TeamStatus, TeamTombstoneStatus,
 };
 
 /// Reasons of `Ready=False` that say "not yet": somebody or something else acts first, and nothing is
@@ -68,6 +68,7 @@ macro_rules! common_status {
 common_status!(
     TeamStatus,
     IsolationExemptionStatus,
+    PolicyExemptionStatus,
     TeamTombstoneStatus,
     DatabaseStatus,
     CacheStatus,

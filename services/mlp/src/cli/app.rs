@@ -55,6 +55,8 @@ pub(crate) enum AppVerb {
     },
     /// Show how what is live differs from git, or from another branch, as a sync would see it.
     Diff(AppDiff),
+    /// List rules that git, or another branch, breaks: those that keep a sync from beginning first.
+    Findings(AppFindings),
     /// Print the objects that git wants, or another branch does.
     Manifests {
         /// The Application.
@@ -63,6 +65,22 @@ pub(crate) enum AppVerb {
         #[arg(long, default_value = "", hide_default_value = true)]
         revision: String,
     },
+}
+
+/// Flags of `cargo mlp app findings`.
+#[derive(Debug, Args)]
+pub(crate) struct AppFindings {
+    /// The Application.
+    pub(crate) name: String,
+    /// Branch, tag or commit in place of the Application's own.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) revision: String,
+    /// Fail where a sync would not begin.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// As SARIF 2.1.0, which code hosts show beside a change.
+    #[arg(long)]
+    pub(crate) sarif: bool,
 }
 
 /// Flags of `cargo mlp diff`: those of `cargo mlp app`, and of its verb.

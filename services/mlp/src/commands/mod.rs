@@ -13,6 +13,7 @@ mod health;
 mod logs;
 mod network_agent;
 mod restart;
+mod sarif;
 mod status;
 mod support_bundle;
 mod team;

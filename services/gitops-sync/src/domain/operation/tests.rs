@@ -48,6 +48,7 @@ struct Case {
     asked: Option<Operation>,
     history: Vec<HistoryEntry>,
     windows: Windows,
+    barred: Option<&'static str>,
     now: i64,
 }
 
@@ -60,6 +61,7 @@ impl Case {
             asked: None,
             history: Vec::new(),
             windows: Windows::default(),
+            barred: None,
             now: 1_000,
         }
     }
@@ -78,6 +80,7 @@ impl Case {
             picture,
             windows,
             held: None,
+            barred: self.barred,
             now: at(self.now),
         })
     }
@@ -311,4 +314,34 @@ fn a_persons_word_counts_before_an_automated_sync_that_runs() {
     case.last = Some(case.run());
     case.asked = None;
     assert_eq!(Some(case.run()), case.last, "and that goes on, too");
+}
+
+#[test]
+fn what_rules_forbid_does_not_begin_and_what_is_applied_is_healed() {
+    let mut case = Case::new(full(), picture(Presence::Missing));
+    case.last = Some(case.run());
+    case.barred = Some("run-as-root: web");
+    assert_eq!(Some(case.run()), case.last, "what has begun goes on");
+    // A commit that breaks rules takes the place of one that runs: that one has nothing to do any more.
+    case.picture.content = "other".into();
+    let Step::Refuse(ended) = case.next() else { panic!("{:?}", case.next()) };
+    assert_eq!((ended.phase.as_str(), ended.message.as_deref()), (FAILED, case.barred));
+    assert!(ended.finished_at.is_some());
+    case.last = None;
+    assert_eq!(case.next(), Step::Blocked("run-as-root: web".into()));
+
+    // By hand it is refused, and may be tried.
+    case.asked = Some(Operation { sync: Some(SyncOperation::default()), ..Operation::default() });
+    let Step::Refuse(state) = case.next() else { panic!("{:?}", case.next()) };
+    assert_eq!(state.phase, ERROR);
+    let tries = SyncOperation { dry_run: true, ..SyncOperation::default() };
+    case.asked = Some(Operation { sync: Some(tries), ..Operation::default() });
+    assert!(matches!(case.next(), Step::Run(_)));
+
+    // What was applied before there was the rule is kept as it is.
+    let mut case = Case::new(full(), picture(Presence::Modified));
+    let mut done = case.run();
+    succeed(&mut done, at(990));
+    (case.last, case.barred) = (Some(done), Some("run-as-root: web"));
+    assert!(is_heal(&case.run().operation));
 }

@@ -56,6 +56,7 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
         | AppVerb::Manifests { name, .. }
         | AppVerb::Release { name } => name,
         AppVerb::Diff(flags) => &flags.name,
+        AppVerb::Findings(flags) => &flags.name,
         AppVerb::Sync(flags) => &flags.name,
         AppVerb::Rollback(flags) => &flags.name,
     };
@@ -64,6 +65,7 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
     match &flags.verb {
         AppVerb::List => Ok(()),
         AppVerb::Diff(flags) => view::diff(client, place, flags, output).await,
+        AppVerb::Findings(flags) => view::findings(client, place, flags, output).await,
         AppVerb::Manifests { revision, .. } => view::manifests(client, place, revision, output).await,
         AppVerb::Get { .. } => {
             let answer = client.get_application(proto::GetApplicationRequest { namespace, name }).await;

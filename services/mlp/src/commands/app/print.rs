@@ -91,6 +91,20 @@ pub(super) fn history(answer: &proto::GetApplicationHistoryResponse) -> String {
     trimmed(&rows)
 }
 
+pub(super) fn findings(answer: &proto::GetFindingsResponse) -> String {
+    if answer.findings.is_empty() {
+        return format!("{} breaks no rule", short(&answer.revision));
+    }
+    let mut rows = table(&["rule", "sync", "kind", "namespace", "name", "file", "message"]);
+    for one in &answer.findings {
+        let of = one.resource.clone().unwrap_or_default();
+        let word = if one.denied { "does not begin" } else { "goes on" };
+        let file = format!("{}:{}", one.file, one.line);
+        rows.add_row([&one.rule, word, &of.kind, &of.namespace, &of.name, &file, &one.message]);
+    }
+    trimmed(&rows)
+}
+
 /// Each commit, shortened.
 fn short(revision: &str) -> String {
     let each = revision.split(',').map(|commit| commit.get(..SHORT).unwrap_or(commit));

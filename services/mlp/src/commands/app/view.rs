@@ -1,14 +1,16 @@
-//! `cargo mlp diff` and `cargo mlp app diff|manifests`: what a revision would change, and what it is made of.
+//! `cargo mlp diff` and `cargo mlp app diff|findings|manifests`: what a revision would change, breaks, and is made of.
+
+use std::collections::BTreeSet;
 
 use mlp_proto::common::v1::ResourceRef;
 use mlp_proto::gitops::api::v1 as proto;
-use serde_json::Value;
+use serde_json::{Value, json};
 use similar::TextDiff;
 use tonic::Streaming;
 
-use super::{Client, Place, refused};
-use crate::cli::{AppDiff, Output};
-use crate::commands::calls;
+use super::{Client, Place, print, refused};
+use crate::cli::{AppDiff, AppFindings, Output};
+use crate::commands::{calls, sarif};
 use crate::exit::{Failure, Outcome};
 
 /// Prints how what is live differs from what a revision wants.
@@ -55,6 +57,45 @@ pub(super) async fn manifests(client: &mut Client, place: Place, revision: &str,
     let documents = answers.iter().map(|one| yaml(&one.manifest)).collect::<Result<Vec<_>, _>>()?;
     print!("{}", documents.join("---\n"));
     Ok(())
+}
+
+/// Prints the rules that a revision breaks.
+pub(super) async fn findings(
+    client: &mut Client,
+    place: Place,
+    flags: &AppFindings,
+    output: Output,
+) -> Outcome {
+    let Place { namespace, name } = place;
+    let request = proto::GetFindingsRequest { namespace, name, revision: flags.revision.clone() };
+    let answer = client.get_findings(request).await.map_err(refused)?.into_inner();
+    match output {
+        _ if flags.sarif => calls::json(&sarif(&answer))?,
+        Output::Json => calls::message(&answer)?,
+        Output::Text => println!("{}", print::findings(&answer)),
+    }
+    if flags.exit_code && answer.findings.iter().any(|one| one.denied) {
+        return Err(Failure::failed("a sync would not begin"));
+    }
+    Ok(())
+}
+
+/// One result for each finding, at the line of its file.
+fn sarif(answer: &proto::GetFindingsResponse) -> Value {
+    let rules: BTreeSet<&str> = answer.findings.iter().map(|one| one.rule.as_str()).collect();
+    let results = answer.findings.iter().map(|one| {
+        let of = one.resource.clone().unwrap_or_default();
+        let place = json!({"artifactLocation": {"uri": one.file}, "region": {"startLine": one.line.max(1)}});
+        let level = if one.denied { "error" } else { "warning" };
+        let object = json!([{"fullyQualifiedName": named(&of), "kind": "object"}]);
+        json!({"ruleId": one.rule, "level": level, "message": {"text": format!("{}: {}", named(&of), one.message)},
+            "locations": [{"physicalLocation": place, "logicalLocations": object}]})
+    });
+    sarif::log(
+        "mlp app findings",
+        rules.into_iter().map(|id| json!({ "id": id })).collect(),
+        results.collect(),
+    )
 }
 
 async fn collected<T>(mut answers: Streaming<T>) -> Result<Vec<T>, Failure> {
@@ -143,5 +184,27 @@ mod tests {
             ..proto::DiffApplicationResponse::default()
         };
         assert!(shown(&gone).unwrap().ends_with("-kind: ConfigMap\n"));
+    }
+
+    #[test]
+    fn a_finding_stands_at_the_line_of_its_file() {
+        let finding = proto::Finding {
+            rule: "probes".into(),
+            file: "app/web.yaml".into(),
+            line: 7,
+            message: "set them".into(),
+            resource: Some(ResourceRef { kind: "Pod".into(), name: "x".into(), ..ResourceRef::default() }),
+            ..proto::Finding::default()
+        };
+        let denied = proto::Finding { denied: true, line: 0, ..finding.clone() };
+        let answer = proto::GetFindingsResponse { findings: vec![denied, finding], ..Default::default() };
+        let run = sarif(&answer)["runs"][0].clone();
+        assert_eq!(run["tool"]["driver"]["rules"], json!([{"id": "probes"}]));
+        let levels: Vec<&Value> =
+            run["results"].as_array().unwrap().iter().map(|one| &one["level"]).collect();
+        assert_eq!(levels, ["error", "warning"]);
+        let place = &run["results"][1]["locations"][0]["physicalLocation"];
+        assert_eq!(*place, json!({"artifactLocation": {"uri": "app/web.yaml"}, "region": {"startLine": 7}}));
+        assert_eq!(run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
     }
 }

@@ -1,7 +1,9 @@
-//! The compliance report as SARIF 2.1.0 (OASIS), which code hosts show beside a change.
+//! The compliance report as SARIF.
 
 use mlp_proto::team::api::v1 as proto;
 use serde_json::{Value, json};
+
+use crate::commands::sarif;
 
 /// One run with a rule for each check and a result for each missing piece.
 pub(super) fn log(team: &str, answer: &proto::GetComplianceResponse) -> Value {
@@ -16,14 +18,7 @@ pub(super) fn log(team: &str, answer: &proto::GetComplianceResponse) -> Value {
         let location = json!({"logicalLocations": [{"fullyQualifiedName": format!("teams/{team}/{}", check.namespace), "kind": "namespace"}]});
         json!({"ruleId": check.id, "level": "error", "message": {"text": check.detail}, "locations": [location]})
     });
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {"name": "mlp team compliance", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
-            "results": results.collect::<Vec<_>>(),
-        }],
-    })
+    sarif::log("mlp team compliance", rules, results.collect())
 }
 
 #[cfg(test)]

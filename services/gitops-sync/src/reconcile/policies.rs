@@ -1,0 +1,72 @@
+//! Rules before a sync: which of them an Application's manifests break, and the state of exemptions from them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _};
+use mlp_crds::{Application, PolicyExemption, PolicyExemptionSpec};
+use mlp_reconcile::conditions::{Finding as Condition, READY};
+use mlp_reconcile::{Next, ObjectRef, Reconciler, conditions, status};
+
+use super::render::Rendered;
+use super::{ApplicationReconciler, until};
+use crate::domain::SERVICE;
+use crate::domain::policy::{self, Asker, Demands, Finding, Judged};
+use crate::error::Error;
+
+impl ApplicationReconciler {
+    /// Rules that what was rendered breaks, but for those that are lifted.
+    pub(super) fn findings(&self, application: &Application, rendered: &Rendered) -> Vec<Finding> {
+        let now = Timestamp::now();
+        let all = rendered.desired.iter().chain(&rendered.hooks);
+        let objects: Vec<Judged<'_>> = all
+            .map(|one| Judged { id: &one.id, object: &one.object, file: &one.file, line: one.line })
+            .collect();
+        let exemptions = self.caches.exemptions.state_filter(|one| policy::misnamed(&one.spec).is_none());
+        let exemptions: Vec<PolicyExemptionSpec> = exemptions.iter().map(|one| one.spec.clone()).collect();
+        let (namespace, name) = (application.namespace().unwrap_or_default(), application.name_any());
+        let asker = Asker { application: (&namespace, &name), exemptions: &exemptions, now };
+        policy::judge(asker, &objects, |namespace| {
+            let namespace = self.caches.namespaces.get(&ObjectRef::new(namespace))?;
+            Demands::of(namespace.labels(), namespace.annotations(), now)
+        })
+    }
+}
+
+/// Says of each exemption whether it is in force.
+pub struct ExemptionReconciler {
+    client: kube::Client,
+}
+
+impl ExemptionReconciler {
+    /// A reconciler that writes through `client`.
+    pub const fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+}
+
+impl Reconciler<PolicyExemption> for ExemptionReconciler {
+    type Error = Error;
+
+    async fn reconcile(&self, exemption: Arc<PolicyExemption>) -> Result<Next, Error> {
+        let now = Timestamp::now();
+        let end = exemption.spec.expires.parse::<Timestamp>();
+        let (holds, reason, message, next) = match (policy::misnamed(&exemption.spec), end) {
+            (Some(wrong), _) => (false, "InvalidRule", wrong, Next::Done),
+            (None, Err(_)) => {
+                (false, "InvalidTime", "spec.expires: is no moment of the calendar".to_owned(), Next::Done)
+            }
+            (None, Ok(end)) if end <= now => {
+                (false, "Expired", format!("ended at {end}; delete it"), Next::Done)
+            }
+            (None, Ok(end)) => (true, "InForce", format!("lifted until {end}"), Next::After(until(end, now))),
+        };
+        let mut said = exemption.status.clone().unwrap_or_default();
+        let generation = exemption.metadata.generation;
+        conditions::set(&mut said.conditions, Condition::new(READY, holds, reason, message), generation, now);
+        said.observed_generation = generation;
+        let api = Api::<PolicyExemption>::all(self.client.clone());
+        status::write(&api, SERVICE, exemption, &said).await?;
+        Ok(next)
+    }
+}
