@@ -99,20 +99,19 @@ pub fn next(situation: Situation<'_>) -> Step {
     Step::Closed(Some(state), closed)
 }
 
-/// What becomes of an operation that rules keep from beginning. What was applied before is healed as ever.
-fn barred(mut state: OperationState, running: Option<&OperationState>, why: &str, now: Timestamp) -> Step {
+/// What becomes of an operation that rules keep from beginning.
+fn barred(state: OperationState, running: Option<&OperationState>, why: &str, now: Timestamp) -> Step {
     if state.operation.is_dry_run() {
         return Step::Run(state);
     }
+    if !is_automated(&state) {
+        // It is no attempt at the revision: once the rule is lifted, automated sync goes on.
+        return Step::Refuse(unreadable(&state.operation, why.to_owned(), now));
+    }
     // One that nobody asked for does not begin; one that it was to replace has nothing left to do.
-    let ended = if is_automated(&state) { running.cloned() } else { Some(state.clone()) };
-    let Some(ended) = ended else { return Step::Blocked(why.to_owned()) };
-    let phase = if is_automated(&state) { FAILED } else { ERROR };
-    state = ended;
-    state.phase = phase.to_owned();
-    state.message = Some(why.to_owned());
-    state.finished_at = Some(seconds(now));
-    Step::Refuse(state)
+    let Some(running) = running else { return Step::Blocked(why.to_owned()) };
+    let (message, finished_at) = (Some(why.to_owned()), Some(seconds(now)));
+    Step::Refuse(OperationState { phase: FAILED.to_owned(), message, finished_at, ..running.clone() })
 }
 
 /// What is to be done, whatever the windows and rules say.
@@ -403,7 +402,7 @@ pub fn fail(state: &mut OperationState, rule: RetryRule, message: String, now: T
     }
 }
 
-/// What becomes of an operation that somebody asks for where spec, source or hold cannot be read.
+/// What becomes of an operation that somebody asks for where spec, source or hold cannot be read, or rules forbid it.
 pub fn unreadable(asked: &Operation, why: String, now: Timestamp) -> OperationState {
     OperationState {
         operation: asked.clone(),

@@ -334,6 +334,14 @@ fn what_rules_forbid_does_not_begin_and_what_is_applied_is_healed() {
     case.asked = Some(Operation { sync: Some(SyncOperation::default()), ..Operation::default() });
     let Step::Refuse(state) = case.next() else { panic!("{:?}", case.next()) };
     assert_eq!(state.phase, ERROR);
+    // Once the rule is lifted, automated sync does what it was kept from.
+    let lifted = Case {
+        barred: None,
+        asked: None,
+        last: Some(state),
+        ..Case::new(full(), picture(Presence::Missing))
+    };
+    assert!(is_automated(&lifted.run()));
     let tries = SyncOperation { dry_run: true, ..SyncOperation::default() };
     case.asked = Some(Operation { sync: Some(tries), ..Operation::default() });
     assert!(matches!(case.next(), Step::Run(_)));
