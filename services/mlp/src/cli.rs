@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mlp_model::Environment;
 
-pub(crate) use app::{App, AppDiff, AppFindings, AppVerb, Diff, Wait};
+pub(crate) use app::{App, AppDiff, AppFindings, AppNew, AppVerb, Diff, Wait};
 pub(crate) use team::{Adopt, MemberKubeconfig, Offboard, Team, TeamOutput, TeamVerb};
 
 /// Exit codes, printed under `mlp --help`.

@@ -90,11 +90,31 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     assert!(same.starts_with("0 objects differ from "), "{same}");
     let manifests = mlp_ok(&["app", "manifests", "fleet-web", "--revision", "HEAD"]);
     assert!(manifests.contains("kind: ConfigMap\n") && manifests.contains("mode: three"), "{manifests}");
+    let findings = mlp_ok(&["app", "findings", "fleet-web", "--exit-code"]);
+    assert!(findings.contains("breaks no rule"), "{findings}");
+    let sarif: Value = serde_json::from_str(&mlp_ok(&["app", "findings", "fleet-web", "--sarif"]))?;
+    assert_eq!((&sarif["version"], &sarif["runs"][0]["results"]), (&json!("2.1.0"), &json!([])));
     fails(&["app", "manifests", "fleet-web", "--revision", "gone"], "no branch, tag or commit `gone`");
     mlp_ok(&["app", "release", "fleet-web"]);
     mode(&maps, "three").await?;
     rests(&applications).await?;
 
+    // One more in four steps: it is written, committed, and found by the set.
+    let new =
+        ["--team", "fleet", "--repo", "https://git.example/fleet", "--image", "registry.k8s.io/pause:3.10"];
+    let written = mlp_ok(&[&["app", "new", "fleet-new", "--folder", &folder][..], &new].concat());
+    assert!(
+        written.contains("fleet-new/deployment.yaml") && written.contains("4. cargo mlp app get fleet-new"),
+        "{written}"
+    );
+    commit(at, "README.md", "one more")?;
+    until(&applications, "fleet-new", "to be synced", |one| {
+        let operation = one.status.as_ref().and_then(|status| status.operation_state.as_ref());
+        operation.is_some_and(|state| state.phase == "Succeeded")
+    })
+    .await?;
+    let findings = mlp_ok(&["app", "findings", "fleet-new"]);
+    assert!(findings.contains("breaks no rule"), "{findings}");
     fails(&["app", "terminate", "fleet-web"], "no sync is under way");
     fails(&["app", "release", "fleet-web"], "it is not held");
     fails(&["app", "rollback", "fleet-web", "--id", "99"], "it has: ");

@@ -55,6 +55,8 @@ pub(crate) enum AppVerb {
     },
     /// Show how what is live differs from git, or from another branch, as a sync would see it.
     Diff(AppDiff),
+    /// Write the files of a new application into a checkout, and its Application.
+    New(AppNew),
     /// List rules that git, or another branch, breaks: those that keep a sync from beginning first.
     Findings(AppFindings),
     /// Print the objects that git wants, or another branch does.
@@ -65,6 +67,34 @@ pub(crate) enum AppVerb {
         #[arg(long, default_value = "", hide_default_value = true)]
         revision: String,
     },
+}
+
+/// Flags of `cargo mlp app new`.
+#[derive(Debug, Args)]
+pub(crate) struct AppNew {
+    /// The application: of its folder, objects and Application.
+    pub(crate) name: String,
+    /// The team whose it is.
+    #[arg(long)]
+    pub(crate) team: String,
+    /// Address of the repository, as the platform reads it.
+    #[arg(long = "repo", value_name = "URL")]
+    pub(crate) repository: String,
+    /// Branch that it follows.
+    #[arg(long, value_name = "BRANCH", default_value = "main")]
+    pub(crate) revision: String,
+    /// Folder in the repository; apps/NAME where this is left out.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) path: Option<String>,
+    /// Image that it runs, with a tag or digest.
+    #[arg(long)]
+    pub(crate) image: String,
+    /// Port that it listens on.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// The checkout.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Flags of `cargo mlp app findings`.

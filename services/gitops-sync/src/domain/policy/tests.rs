@@ -227,3 +227,26 @@ fn a_condition_names_the_first_and_counts_the_rest() {
     let many = words(&[&finding; 7]);
     assert!(many.ends_with("; and 2 more; `mlp app findings` lists them"), "{many}");
 }
+
+#[test]
+fn what_mlp_app_new_writes_breaks_no_rule() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../mlp/src/commands/app/template");
+    let files = ["account.yaml", "deployment.yaml", "service.yaml", "budget.yaml"].map(|name| {
+        let text = std::fs::read_to_string(format!("{folder}/{name}")).unwrap();
+        let text = text
+            .replace("{{name}}", "web")
+            .replace("{{image}}", "ghcr.io/acme/web:v1")
+            .replace("{{port}}", "80");
+        (name.to_owned(), text)
+    });
+    let manifests =
+        crate::domain::manifest::parse_all(&files, crate::domain::manifest::Limits::default()).unwrap();
+    let objects: Vec<Value> = manifests
+        .into_iter()
+        .map(|mut one| {
+            one.object["metadata"]["namespace"] = json!("ml");
+            one.object
+        })
+        .collect();
+    assert_eq!(found_by(&objects, |_| strictest(), &[]), []);
+}

@@ -1,5 +1,6 @@
 //! `cargo mlp app ...`: what an Application is and does, asked of gitops-sync over gRPC as the person who calls.
 
+mod new;
 mod print;
 mod view;
 
@@ -37,6 +38,9 @@ struct Place {
 
 /// Runs one of the verbs.
 pub(crate) async fn app(global: &Global, flags: &cli::App) -> Outcome {
+    if let AppVerb::New(new) = &flags.verb {
+        return new::new(new, flags.namespace.as_deref());
+    }
     let platform = Platform::load(&global.state()?)?;
     let channel = calls::connect(&platform, SERVICE, flags.token.as_ref()).await?;
     let mut client = Client::new(channel);
@@ -49,7 +53,7 @@ pub(crate) async fn app(global: &Global, flags: &cli::App) -> Outcome {
 async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
     let output = flags.output;
     let name = match &flags.verb {
-        AppVerb::List => return Ok(()),
+        AppVerb::List | AppVerb::New(_) => return Ok(()),
         AppVerb::Get { name }
         | AppVerb::Terminate { name }
         | AppVerb::History { name }
@@ -63,7 +67,7 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
     let place = find(client, flags.namespace.as_deref(), name).await?;
     let Place { namespace, name } = place.clone();
     match &flags.verb {
-        AppVerb::List => Ok(()),
+        AppVerb::List | AppVerb::New(_) => Ok(()),
         AppVerb::Diff(flags) => view::diff(client, place, flags, output).await,
         AppVerb::Findings(flags) => view::findings(client, place, flags, output).await,
         AppVerb::Manifests { revision, .. } => view::manifests(client, place, revision, output).await,
