@@ -31,6 +31,8 @@ const SECRET: &str = "argocd-secret";
 const LARGEST: usize = 8 * 1024 * 1024;
 /// Deliveries read at the same time; further ones wait.
 const AT_ONCE: usize = 4;
+/// How long a delivery may take to arrive.
+const READING: Duration = Duration::from_secs(10);
 /// How long the Secret is taken as it was read.
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -76,7 +78,8 @@ impl Webhook {
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words.to_owned()));
         }
         let _slot = self.slots.acquire().await;
-        let body = to_bytes(body, LARGEST).await;
+        let body = tokio::time::timeout(READING, to_bytes(body, LARGEST)).await;
+        let body = body.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body takes too long".to_owned()))?;
         let body = body.map_err(|_| {
             (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {LARGEST} bytes"))
         })?;

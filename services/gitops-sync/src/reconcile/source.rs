@@ -1,5 +1,6 @@
 //! From the spec to manifests: each source is read from its repository, and a tool makes manifests of it.
 
+use kube::ResourceExt as _;
 use mlp_crds::Application;
 use mlp_model::Classified as _;
 
@@ -63,6 +64,8 @@ impl ApplicationReconciler {
         fresh: bool,
     ) -> Read<Rendered> {
         let look = Look { application, request, fresh };
+        // What cannot be read is news once it can.
+        self.contents.forget(&application.uid().unwrap_or_default());
         let mut readings = Vec::with_capacity(request.origins.len());
         for (origin, revision) in request.origins.iter().zip(revisions) {
             let credential = or_fault!(self.credential(request, origin, permission));

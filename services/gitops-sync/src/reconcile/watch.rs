@@ -1,8 +1,12 @@
 //! Watches of the kinds that Applications have applied: each change of a tracked object wakes its
-//! Application. Nothing is kept of the objects, and only their metadata is sent.
+//! Application. Only metadata is sent, and a digest is kept of it: where only a status changes, and again and again, the
+//! Application is looked at once in a while ([`calm`]).
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+mod calm;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{TryStreamExt as _, pin_mut};
@@ -16,9 +20,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::identity::{Owner, owner};
+use crate::domain::operation::RUNNING;
+use calm::{Calm, WINDOW, fingerprint};
 
 /// Kinds watched at the same time; beyond it drift is found by the periodic look alone.
 const KINDS: usize = 200;
+/// Objects of one kind of which a digest is kept; more are forgotten when the watch is opened again, which it is every few
+/// minutes. One that is not known counts as changed.
+const KNOWN: usize = 100_000;
 /// Kinds waiting to be watched.
 const WAITING: usize = 64;
 /// Pause before a watch that broke is opened again, doubled up to [`LONGEST`] where it is asked for in
@@ -37,6 +46,7 @@ pub struct Watcher {
     control_namespace: String,
     applications: Handle<Application>,
     asked: mpsc::Receiver<ApiResource>,
+    calm: Arc<Calm>,
 }
 
 /// A pair of asking and running.
@@ -47,7 +57,8 @@ pub fn pair(
 ) -> (Watches, Watcher) {
     let (sender, asked) = mpsc::channel(WAITING);
     let control_namespace = control_namespace.to_owned();
-    (Watches(sender), Watcher { client, control_namespace, applications, asked })
+    let calm = Arc::default();
+    (Watches(sender), Watcher { client, control_namespace, applications, asked, calm })
 }
 
 impl Watches {
@@ -67,6 +78,7 @@ impl Watcher {
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut watched = BTreeSet::new();
         let mut running = FuturesUnordered::new();
+        let mut late = tokio::time::interval(WINDOW / 4);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -78,6 +90,7 @@ impl Watcher {
                     }
                 }
                 Some(()) = running.next() => {}
+                _ = late.tick() => self.calm.due(Instant::now()).into_iter().for_each(|key| self.applications.wake(key)),
             }
         }
     }
@@ -86,9 +99,15 @@ impl Watcher {
     fn watch(&self, resource: ApiResource) -> impl Future<Output = ()> + use<> {
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let (applications, control_namespace) = (self.applications.clone(), self.control_namespace.clone());
+        let calm = Arc::clone(&self.calm);
         async move {
             let (mut again, mut pause) = (false, AGAIN);
+            // Digests of tracked objects, by namespace and name.
+            let mut known = HashMap::new();
             loop {
+                if known.len() > KNOWN {
+                    known.clear();
+                }
                 let mut opened = false;
                 let begun = || {
                     // Whatever changed while nobody watched is found by looking.
@@ -97,8 +116,19 @@ impl Watcher {
                     }
                     opened = true;
                 };
-                let ended = follow(&api, begun, |object| {
-                    wake(&applications, &control_namespace, &resource, object);
+                let ended = follow(&api, begun, |object, is_gone| {
+                    let Some(key) = tracked(&control_namespace, &resource, object) else { return };
+                    let name = (object.metadata.namespace.clone(), object.metadata.name.clone());
+                    let now = fingerprint(&object.metadata);
+                    let before = match is_gone {
+                        true => known.remove(&name),
+                        false => known.insert(name, now),
+                    };
+                    let says_nothing_new =
+                        !is_gone && before == Some(now) && !is_under_way(&applications, &key);
+                    if !says_nothing_new || calm.wakes_now(&key, Instant::now()) {
+                        applications.wake(key);
+                    }
                 });
                 let ended = ended.await;
                 if let Err(error) = &ended {
@@ -116,7 +146,7 @@ impl Watcher {
 async fn follow(
     api: &Api<DynamicObject>,
     begun: impl FnOnce(),
-    changed: impl Fn(&PartialObjectMeta<DynamicObject>),
+    mut changed: impl FnMut(&PartialObjectMeta<DynamicObject>, bool),
 ) -> Result<(), kube::Error> {
     let list = api.list_metadata(&ListParams::default().limit(1)).await?;
     let mut version = list.metadata.resource_version.unwrap_or_default();
@@ -126,11 +156,17 @@ async fn follow(
         pin_mut!(stream);
         while let Some(event) = stream.try_next().await? {
             match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     if let Some(newer) = object.metadata.resource_version.clone() {
                         version = newer;
                     }
-                    changed(&object);
+                    changed(&object, false);
+                }
+                WatchEvent::Deleted(object) => {
+                    if let Some(newer) = object.metadata.resource_version.clone() {
+                        version = newer;
+                    }
+                    changed(&object, true);
                 }
                 WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
                 WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
@@ -139,17 +175,25 @@ async fn follow(
     }
 }
 
-fn wake(
-    applications: &Handle<Application>,
+/// The Application that an object is tracked by.
+fn tracked(
     control_namespace: &str,
     resource: &ApiResource,
     object: &PartialObjectMeta<DynamicObject>,
-) {
+) -> Option<ObjectRef<Application>> {
     let value =
         json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": object.metadata});
-    let Owner::Instance(instance) = owner(&value) else { return };
+    let Owner::Instance(instance) = owner(&value) else { return None };
     let (namespace, name) = instance.split_once('_').unwrap_or((control_namespace, &instance));
-    applications.wake(ObjectRef::new(name).within(namespace));
+    Some(ObjectRef::new(name).within(namespace))
+}
+
+/// Whether an operation runs, which may wait for nothing but a status.
+fn is_under_way(applications: &Handle<Application>, key: &ObjectRef<Application>) -> bool {
+    let found = applications.store().get(key);
+    let phase =
+        found.as_ref().and_then(|one| Some(one.status.as_ref()?.operation_state.as_ref()?.phase.as_str()));
+    phase == Some(RUNNING)
 }
 
 fn holds(application: &Application, resource: &ApiResource) -> bool {
