@@ -334,7 +334,7 @@ pub(crate) struct NetworkAgent {
 /// Flags of `mlp bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Only these benchmarks: bus, onboarding, memory, up, admission, namespaces, applications, quota.
+    /// Only these benchmarks: bus, onboarding, memory, up, admission, namespaces, applications, changes, quota.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Output format.
