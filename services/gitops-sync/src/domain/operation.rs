@@ -54,6 +54,18 @@ pub enum Step {
     Run(OperationState),
 }
 
+impl Step {
+    /// Whether it is nothing, or a refusal, for this reason.
+    pub fn is_for(&self, reason: Option<&str>) -> bool {
+        let said = match self {
+            Self::Blocked(message) => Some(message.as_str()),
+            Self::Refuse(state) => state.message.as_deref(),
+            _ => None,
+        };
+        reason.is_some() && said == reason
+    }
+}
+
 /// What `next` decides from.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {

@@ -221,12 +221,8 @@ impl ApplicationReconciler {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
         }
         let findings = self.findings(application, &rendered);
-        let (denied, audited): (Vec<_>, Vec<_>) =
-            findings.iter().partition(|finding| finding.verdict == Verdict::Deny);
+        let denied: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Deny).collect();
         let barred = (!denied.is_empty()).then(|| policy::words(&denied));
-        if !audited.is_empty() {
-            outcome.faults.push(Fault::new(POLICY_WARNING, policy::words(&audited)));
-        }
         let situation = Situation {
             request: &request,
             status: &status,
@@ -238,12 +234,21 @@ impl ApplicationReconciler {
             now,
         };
         let mut next = poll;
-        match operation::next(situation) {
+        let step = operation::next(situation);
+        let is_barred = step.is_for(barred.as_deref());
+        if is_barred {
+            outcome.faults.push(Fault::new(POLICY_ERROR, barred.clone().unwrap_or_default()));
+        }
+        // What was applied before there was the rule is only told of.
+        let told = findings.iter().filter(|finding| !(is_barred && finding.verdict == Verdict::Deny));
+        let told: Vec<_> = told.collect();
+        if !told.is_empty() {
+            outcome.faults.push(Fault::new(POLICY_WARNING, policy::words(&told)));
+        }
+        match step {
             Step::Idle => {}
-            Step::Blocked(message) => {
-                let kind = if Some(&message) == barred.as_ref() { POLICY_ERROR } else { SYNC };
-                outcome.faults.push(Fault::new(kind, message));
-            }
+            Step::Blocked(_) if is_barred => {}
+            Step::Blocked(message) => outcome.faults.push(Fault::new(SYNC, message)),
             Step::Wait(due) => next = next.min(until(due, now)),
             Step::Refuse(state) => outcome.operation = Some(state),
             Step::Closed(state, closed) => {

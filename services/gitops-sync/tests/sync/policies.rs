@@ -76,14 +76,18 @@ async fn what_breaks_a_rule_is_not_begun_until_somebody_exempts_it() {
         |status: &ApplicationStatus| word(status) == "Synced" && said(status, "PolicyError").is_none();
     world.status("the sync under the exemption", lifted).await;
 
-    // It ends; what is live stays, and the next commit is judged again.
+    // It ends; what is live stays and is told of, and the next commit is judged again.
     world
         .exemptions()
         .delete(made.metadata.name.as_deref().unwrap(), &DeleteParams::default())
         .await
         .unwrap();
+    let told = |status: &ApplicationStatus| said(status, "PolicyWarning").is_some();
+    let status = world.status("the warning", told).await;
+    assert_eq!((word(&status), said(&status, "PolicyError")), ("Synced", None));
     world.commit(&[("a.yaml", &settings("again"))]);
-    world.status("the finding again", |status| said(status, "PolicyError").is_some()).await;
+    let status = world.status("the finding again", |status| said(status, "PolicyError").is_some()).await;
+    assert_eq!(said(&status, "PolicyWarning"), None, "it is not told of twice");
     world.greeting(Some("changed")).await;
     running.stop().await;
 }
