@@ -1,6 +1,6 @@
-//! `POST /api/webhook`, the address that Argo CD has: deliveries of forges, each signed, each told to the replica that leads.
+//! `POST /api/webhook`, the address that Argo CD has: deliveries of forges, each signed, each passed on to the replica that leads.
 //!
-//! What a delivery says is never acted on, only looked after. It answers 200 once the leader was told; a forge shows any
+//! What a delivery says is never acted on, only looked after. It answers 200 once the broker passes it on; a forge shows any
 //! other answer to whoever set the webhook up, and can deliver again.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,11 @@ use crate::reconcile::texts;
 /// Argo CD's Secret with what deliveries are signed with.
 const SECRET: &str = "argocd-secret";
 /// Largest delivery in bytes; a push with the two thousand commits that GitHub names at most takes less.
-const LARGEST: usize = 8 * 1024 * 1024;
+const LARGEST: usize = 4 * 1024 * 1024;
 /// Deliveries read at the same time; further ones wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
+/// How long one waits.
+const WAITING: Duration = Duration::from_secs(5);
 /// How long a delivery may take to arrive.
 const READING: Duration = Duration::from_secs(10);
 /// How long the Secret is taken as it was read.
@@ -77,16 +79,11 @@ impl Webhook {
             let words = "Content-Type: is not application/json; choose JSON in the webhook's settings";
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words.to_owned()));
         }
-        let _slot = self.slots.acquire().await;
-        let body = tokio::time::timeout(READING, to_bytes(body, LARGEST)).await;
-        let body = body.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body takes too long".to_owned()))?;
-        let body = body.map_err(|_| {
-            (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {LARGEST} bytes"))
-        })?;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        // Whoever shows nothing is told so before anything is read.
+        let refused = |why: String| (StatusCode::UNAUTHORIZED, why);
         let keys = self.keys().await?;
         let key = sender.secret_key();
-        let refused = |why: String| (StatusCode::UNAUTHORIZED, why);
         let secret = keys.get(key).map(|secret| secret.expose().trim()).filter(|secret| !secret.is_empty());
         let secret = secret.ok_or_else(|| {
             refused(format!("no delivery of this kind is taken: the Secret {SECRET} has no `{key}`"))
@@ -97,6 +94,16 @@ impl Webhook {
                 "the Secret {SECRET}: `{key}` names another Secret, which is not supported; write the secret itself"
             )));
         }
+        sender.proof(header).map_err(refused)?;
+        let slot = tokio::time::timeout(WAITING, self.slots.acquire()).await;
+        let _slot = slot.map_err(|_| {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at once; deliver again".to_owned())
+        })?;
+        let body = tokio::time::timeout(READING, to_bytes(body, LARGEST)).await;
+        let body = body.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body takes too long".to_owned()))?;
+        let body = body.map_err(|_| {
+            (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {LARGEST} bytes"))
+        })?;
         sender.verify(header, &body, secret).map_err(refused)?;
         let notice = delivery::read(sender, header, &body);
         let Some(notice) = notice.map_err(|why| (StatusCode::BAD_REQUEST, why))? else {

@@ -65,8 +65,18 @@ impl Sender {
         }
     }
 
+    /// What a delivery shows to prove who sent it.
+    ///
+    /// # Errors
+    /// Nothing; names the header.
+    pub fn proof<'a>(self, header: impl Fn(&str) -> Option<&'a str>) -> Result<&'a str, String> {
+        let name = self.header();
+        let proof = header(name).or_else(|| header("x-gogs-signature").filter(|_| self == Self::Gitea));
+        proof.ok_or_else(|| format!("the header {name} is missing"))
+    }
+
     /// The header that proves who sent it.
-    const fn proof(self) -> &'static str {
+    const fn header(self) -> &'static str {
         match self {
             Self::Gitea => "x-gitea-signature",
             Self::GitHub => "x-hub-signature-256",
@@ -85,9 +95,7 @@ impl Sender {
         body: &[u8],
         secret: &str,
     ) -> Result<(), String> {
-        let name = self.proof();
-        let proof = header(name).or_else(|| header("x-gogs-signature").filter(|_| self == Self::Gitea));
-        let Some(proof) = proof else { return Err(format!("the header {name} is missing")) };
+        let (name, proof) = (self.header(), self.proof(header)?);
         let is_proven = if self == Self::GitLab {
             // Compared by their digests, so that the time that it takes tells nothing.
             let digest = |text: &str| keyed(secret, text.as_bytes()).map(|mac| mac.finalize().into_bytes());
@@ -224,6 +232,9 @@ pub fn read<'a>(
         names.push(project.id.map(numbered));
         head = project.default_branch.or(head);
     }
+    if !is_known(&kind) {
+        return Ok(None);
+    }
     let names = names.into_iter().flatten().filter(|name| !name.is_empty() && name.len() <= NAME);
     let repositories: BTreeSet<String> = names.take(NAMES).map(|name| place(&name)).collect();
     if repositories.is_empty() {
@@ -232,12 +243,10 @@ pub fn read<'a>(
     }
     let change = if is_pull_request(&kind) {
         Change::PullRequest
-    } else if is_push(&kind) {
+    } else {
         let reference = body.reference.filter(|name| name.starts_with("refs/") && name.len() <= NAME);
         let reference = reference.ok_or("ref: is not a branch or tag in full, such as refs/heads/main")?;
         Change::Push { reference, head }
-    } else {
-        return Ok(None);
     };
     Ok(Some(Notice { repositories, change }))
 }

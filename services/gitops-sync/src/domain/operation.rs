@@ -81,7 +81,7 @@ pub struct Situation<'a> {
     pub windows: &'a Windows,
     /// The revision that the Application is held at, where it is.
     pub held: Option<&'a str>,
-    /// Why rules keep what was found from being applied, where they do.
+    /// Why rules keep what was found from being applied, where they do: what is live and breaks them already does not count.
     pub barred: Option<&'a str>,
     /// Now.
     pub now: Timestamp,
@@ -96,8 +96,8 @@ pub fn next(situation: Situation<'_>) -> Step {
     let running = situation.status.operation_state.as_ref().filter(|last| last.phase == RUNNING);
     let goes_on =
         running.is_some_and(|last| last.started_at == state.started_at && last.operation == state.operation);
-    if let Some(why) = situation.barred.filter(|_| !goes_on && !is_heal(&state.operation)) {
-        return barred(state, running, why, situation.now);
+    if let Some(why) = situation.barred {
+        return barred(situation, state, running, why);
     }
     let closed = if is_automated(&state) { &situation.windows.automated } else { &situation.windows.manual };
     let Some(closed) = closed.clone().filter(|_| !(goes_on && situation.windows.overrun)) else {
@@ -111,19 +111,25 @@ pub fn next(situation: Situation<'_>) -> Step {
     Step::Closed(Some(state), closed)
 }
 
-/// What becomes of an operation that rules keep from beginning.
-fn barred(state: OperationState, running: Option<&OperationState>, why: &str, now: Timestamp) -> Step {
+/// What becomes of an operation that rules forbid. None of it is an attempt at its revision: once the rule is lifted,
+/// automated sync goes on.
+fn barred(
+    situation: Situation<'_>,
+    state: OperationState,
+    running: Option<&OperationState>,
+    why: &str,
+) -> Step {
     if state.operation.is_dry_run() {
         return Step::Run(state);
     }
-    if !is_automated(&state) {
-        // It is no attempt at the revision: once the rule is lifted, automated sync goes on.
-        return Step::Refuse(unreadable(&state.operation, why.to_owned(), now));
+    if situation.asked == Some(&state.operation) || (running.is_none() && !is_automated(&state)) {
+        return Step::Refuse(unreadable(&state.operation, why.to_owned(), situation.now));
     }
-    // One that nobody asked for does not begin; one that it was to replace has nothing left to do.
+    // One that nobody asked for does not begin; one that runs has waited for what made the rule, or is to be replaced.
     let Some(running) = running else { return Step::Blocked(why.to_owned()) };
-    let (message, finished_at) = (Some(why.to_owned()), Some(seconds(now)));
-    Step::Refuse(OperationState { phase: FAILED.to_owned(), message, finished_at, ..running.clone() })
+    let started_at = running.started_at.clone();
+    let ended = unreadable(&running.operation, why.to_owned(), situation.now);
+    Step::Refuse(OperationState { phase: FAILED.to_owned(), started_at, ..ended })
 }
 
 /// What is to be done, whatever the windows and rules say.

@@ -37,10 +37,11 @@ pub enum Verdict {
 use Verdict::{Audit, Deny};
 
 /// Rules of this service alone, with their verdict from relaxed to strictest; none where the rule is not asked.
-pub const OWN: [(&str, [Option<Verdict>; 4]); 9] = [
+pub const OWN: [(&str, [Option<Verdict>; 4]); 10] = [
     ("privileged", [Some(Audit), Some(Deny), Some(Deny), Some(Deny)]),
     ("run-as-root", [None, Some(Audit), Some(Deny), Some(Deny)]),
     ("privilege-escalation", [None, Some(Audit), Some(Deny), Some(Deny)]),
+    ("seccomp", [None, Some(Audit), Some(Deny), Some(Deny)]),
     ("clear-text-secret", [Some(Audit), Some(Audit), Some(Deny), Some(Deny)]),
     ("clear-text-env", [Some(Audit), Some(Audit), Some(Audit), Some(Audit)]),
     ("default-account", [None, None, Some(Audit), Some(Audit)]),
@@ -68,6 +69,14 @@ pub struct Finding {
     pub line: u64,
     /// What is wrong and what to write instead.
     pub message: String,
+}
+
+impl Finding {
+    /// Whether a sync does not begin for it: what is live and breaks the same rule already is left as it is.
+    pub fn is_barring(&self, standing: &[Self]) -> bool {
+        let stands = standing.iter().any(|one| one.rule == self.rule && one.id.same_object(&self.id));
+        self.verdict == Deny && !stands
+    }
 }
 
 /// An object as it would be applied, and where it is written.
@@ -98,7 +107,8 @@ impl Demands {
         now: Timestamp,
     ) -> Option<Self> {
         let tier = labels.get(TIER)?;
-        let place = TIERS.iter().position(|name| name == tier)?;
+        // A word of a newer version is no reason to ask for less.
+        let place = TIERS.iter().position(|name| name == tier).unwrap_or(TIERS.len() - 1);
         let list = |key: &str| -> Vec<String> {
             let text = annotations.get(&format!("{LISTS}/{key}")).map(String::as_str).unwrap_or_default();
             text.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
@@ -113,6 +123,8 @@ impl Demands {
         for rule in SHARED.into_iter().filter(|rule| !is_exempt(rule)) {
             let holds = |rules: &[String]| rules.iter().any(|one| one == rule);
             let verdict = if holds(&denied) { Some(Deny) } else { holds(&audited).then_some(Audit) };
+            // What a manifest leaves out of these the namespace's LimitRange may fill in; admission sees the result.
+            let verdict = if rule == "resources" { verdict.map(|_| Audit) } else { verdict };
             verdicts.extend(verdict.map(|verdict| (rule, verdict)));
         }
         // A team whose policy only audits is refused nothing by these either.
@@ -203,7 +215,7 @@ fn beside(judged: &Judged<'_>, all: &[Judged<'_>]) -> Vec<(&'static str, String)
             "clear-text-secret",
             "whoever reads the repository reads its values; keep them elsewhere, and commit a SealedSecret or an ExternalSecret".to_owned(),
         )),
-        ("", "PersistentVolumeClaim") if object.pointer("/spec/storageClassName").is_none() => broken.push((
+        ("", "PersistentVolumeClaim") if !is_set(object, "/spec/storageClassName") => broken.push((
             "claim-class",
             "spec.storageClassName is not set: which storage it gets depends on the cluster".to_owned(),
         )),
@@ -224,9 +236,18 @@ fn beside(judged: &Judged<'_>, all: &[Judged<'_>]) -> Vec<(&'static str, String)
     broken
 }
 
+/// Whether a field says anything: `null` does not.
+fn is_set(object: &Value, pointer: &str) -> bool {
+    object.pointer(pointer).is_some_and(|value| !value.is_null())
+}
+
 fn has_values(secret: &Value) -> bool {
-    let fields = ["data", "stringData"].into_iter().filter_map(|field| secret.get(field)?.as_object());
-    fields.flat_map(|values| values.values()).any(|value| value.as_str().is_some_and(|text| !text.is_empty()))
+    let fields = ["data", "stringData"].into_iter().filter_map(|field| secret.get(field));
+    let says = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    fields.into_iter().any(|values| match values.as_object() {
+        Some(values) => values.values().any(says),
+        None => says(values),
+    })
 }
 
 fn scales(one: &Judged<'_>, workload: &Judged<'_>) -> bool {

@@ -60,7 +60,8 @@ pub fn advance(
         record.content = content.map(str::to_owned);
     }
     let key = failure.as_ref().map(|(reason, message)| {
-        digest(&[reason.as_str(), message.as_str(), revision.as_deref().unwrap_or_default()])
+        // A commit that changes nothing of what fails is no other failure.
+        digest(&[reason.as_str(), message.as_str(), content.or(revision.as_deref()).unwrap_or_default()])
     });
     if let Some((reason, message)) = failure.filter(|_| key != record.failure) {
         statements.push(Statement::Failed { reason, message });

@@ -52,6 +52,8 @@ pub struct View {
 
 /// In the place of a value that is secret.
 const MASK: &str = "********";
+/// Longest annotation of a Secret that is shown, in bytes.
+const COPY: usize = 512;
 /// The same, where it is not what the other side has.
 const OTHER: &str = "******** (changed)";
 
@@ -63,9 +65,13 @@ pub fn mask(id: &ObjectId, live: &mut Option<Value>, wanted: &mut Option<Value>)
     for field in ["data", "stringData"] {
         let before = live.as_ref().and_then(|object| object.get(field).cloned()).unwrap_or(Value::Null);
         for (side, other) in [(&mut *wanted, before), (&mut *live, Value::Null)] {
-            let values =
-                side.as_mut().and_then(|object| object.get_mut(field)).and_then(Value::as_object_mut);
-            for (key, value) in values.into_iter().flatten() {
+            let Some(values) = side.as_mut().and_then(|object| object.get_mut(field)) else { continue };
+            let Some(values) = values.as_object_mut() else {
+                // A text in the place of the map is secret all the same.
+                *values = Value::from(MASK);
+                continue;
+            };
+            for (key, value) in values {
                 let is_other = other.get(key).is_some_and(|other| other != value);
                 *value = Value::from(if is_other { OTHER } else { MASK });
             }
@@ -74,7 +80,10 @@ pub fn mask(id: &ObjectId, live: &mut Option<Value>, wanted: &mut Option<Value>)
     for side in [live, wanted] {
         let annotations = side.as_mut().and_then(|object| object.pointer_mut("/metadata/annotations"));
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
-            annotations.retain(|key, _| !key.ends_with("/last-applied-configuration"));
+            // Tools keep what they applied there, each by a name of its own.
+            annotations.retain(|_, value| {
+                value.as_str().is_none_or(|text| text.len() <= COPY && !text.contains('{'))
+            });
         }
     }
 }
@@ -89,7 +98,7 @@ mod tests {
     fn of_a_secret_only_what_changes_is_shown() {
         let object = |data: Value| {
             json!({"apiVersion": "v1", "kind": "Secret", "data": data, "type": "Opaque",
-            "metadata": {"name": "a", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "c2VjcmV0", "team": "ml"}}})
+            "metadata": {"name": "a", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"data\": 1}", "kapp.k14s.io/original": "x".repeat(600), "team": "ml"}}})
         };
         let id = ObjectId { version: "v1".into(), kind: "Secret".into(), ..ObjectId::default() };
         let mut live = Some(object(json!({"same": "c2VjcmV0", "changed": "b2xk", "gone": "c2VjcmV0"})));
@@ -100,6 +109,9 @@ mod tests {
         assert_eq!(wanted["data"], json!({"same": MASK, "changed": OTHER, "new": MASK}));
         assert_eq!(wanted["metadata"]["annotations"], json!({"team": "ml"}));
         assert_eq!(wanted["type"], "Opaque");
+        let mut slip = Some(json!({"kind": "Secret", "stringData": "token: hunter2"}));
+        mask(&id, &mut None, &mut slip);
+        assert_eq!(slip.unwrap()["stringData"], MASK);
         let mut map = Some(json!({"kind": "ConfigMap", "data": {"a": "b"}}));
         mask(&ObjectId { kind: "ConfigMap".into(), ..ObjectId::default() }, &mut None, &mut map);
         assert_eq!(map.unwrap()["data"]["a"], "b");

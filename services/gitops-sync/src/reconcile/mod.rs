@@ -38,7 +38,7 @@ use crate::domain::consent;
 use crate::domain::hold;
 use crate::domain::manifest::Limits;
 use crate::domain::operation::{self, Situation, Step};
-use crate::domain::policy::{self, Verdict};
+use crate::domain::policy;
 use crate::domain::request::{self, Request};
 use crate::domain::selection;
 use crate::domain::status::{
@@ -202,7 +202,7 @@ impl ApplicationReconciler {
         if let Err(refused) = self.permission(application, &request) {
             return Ok(fault(vec![refused], Some(request), poll));
         }
-        let mut picture = self.observe(application, &request, &rendered).await?;
+        let (mut picture, live) = self.observe(application, &request, &rendered).await?;
         let now = Timestamp::now();
         let windows = match permission.windows(application, &request, now) {
             Ok(windows) => windows,
@@ -221,7 +221,8 @@ impl ApplicationReconciler {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
         }
         let findings = self.findings(application, &rendered);
-        let denied: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Deny).collect();
+        let standing = self.standing(application, &live);
+        let denied: Vec<_> = findings.iter().filter(|finding| finding.is_barring(&standing)).collect();
         let barred = (!denied.is_empty()).then(|| policy::words(&denied));
         let situation = Situation {
             request: &request,
@@ -239,8 +240,10 @@ impl ApplicationReconciler {
         if is_barred {
             outcome.faults.push(Fault::new(POLICY_ERROR, barred.clone().unwrap_or_default()));
         }
-        // What was applied before there was the rule is only told of.
-        let told = findings.iter().filter(|finding| !(is_barred && finding.verdict == Verdict::Deny));
+        // It says nothing of what is compared otherwise.
+        outcome.rehearses |= is_barred && asked.is_some();
+        // What is applied already is only told of.
+        let told = findings.iter().filter(|finding| !(is_barred && finding.is_barring(&standing)));
         let told: Vec<_> = told.collect();
         if !told.is_empty() {
             outcome.faults.push(Fault::new(POLICY_WARNING, policy::words(&told)));

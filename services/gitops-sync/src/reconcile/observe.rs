@@ -67,18 +67,8 @@ impl Verdicts {
 type Place = (String, String, String);
 
 impl ApplicationReconciler {
-    /// Lists what is live and compares.
+    /// Lists what is live and compares; gives the objects that are live, too.
     pub(super) async fn observe(
-        &self,
-        application: &Application,
-        request: &Request,
-        rendered: &Rendered,
-    ) -> Result<Picture, Error> {
-        self.observe_all(application, request, rendered).await.map(|(picture, _)| picture)
-    }
-
-    /// The same, with the objects that are live.
-    pub(super) async fn observe_all(
         &self,
         application: &Application,
         request: &Request,

@@ -7,26 +7,41 @@ use kube::{Api, ResourceExt as _};
 use mlp_crds::{Application, PolicyExemption, PolicyExemptionSpec};
 use mlp_reconcile::conditions::{Finding as Condition, READY};
 use mlp_reconcile::{Next, ObjectRef, Reconciler, conditions, status};
+use serde_json::Value;
 
 use super::render::Rendered;
 use super::{ApplicationReconciler, until};
 use crate::domain::SERVICE;
+use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::policy::{self, Asker, Demands, Finding, Judged};
 use crate::error::Error;
 
 impl ApplicationReconciler {
     /// Rules that what was rendered breaks, but for those that are lifted.
     pub(super) fn findings(&self, application: &Application, rendered: &Rendered) -> Vec<Finding> {
-        let now = Timestamp::now();
         let all = rendered.desired.iter().chain(&rendered.hooks);
         let objects: Vec<Judged<'_>> = all
             .map(|one| Judged { id: &one.id, object: &one.object, file: &one.file, line: one.line })
             .collect();
+        self.judge(application, &objects)
+    }
+
+    /// Rules that the Application's live objects break: a sync that leaves them so brings nothing new.
+    pub(super) fn standing(&self, application: &Application, live: &[(ObjectId, Value)]) -> Vec<Finding> {
+        let instance = Owner::Instance(self.instance(application));
+        let ours = live.iter().filter(|(_, object)| owner(object) == instance);
+        let objects: Vec<Judged<'_>> =
+            ours.map(|(id, object)| Judged { id, object, file: "", line: 0 }).collect();
+        self.judge(application, &objects)
+    }
+
+    fn judge(&self, application: &Application, objects: &[Judged<'_>]) -> Vec<Finding> {
+        let now = Timestamp::now();
         let exemptions = self.caches.exemptions.state_filter(|one| policy::misnamed(&one.spec).is_none());
         let exemptions: Vec<PolicyExemptionSpec> = exemptions.iter().map(|one| one.spec.clone()).collect();
         let (namespace, name) = (application.namespace().unwrap_or_default(), application.name_any());
         let asker = Asker { application: (&namespace, &name), exemptions: &exemptions, now };
-        policy::judge(asker, &objects, |namespace| {
+        policy::judge(asker, objects, |namespace| {
             let namespace = self.caches.namespaces.get(&ObjectRef::new(namespace))?;
             Demands::of(namespace.labels(), namespace.annotations(), now)
         })

@@ -104,7 +104,9 @@ impl ApplicationReconciler {
         let record = self.record(application).await?;
         let mut stated = record.status.clone().unwrap_or_default();
         let generation = application.metadata.generation.unwrap_or_default();
-        let content = outcome.picture.as_ref().map(|picture| picture.content.as_str());
+        // What was only tried is not what is compared.
+        let picture = outcome.picture.as_ref().filter(|_| !outcome.rehearses);
+        let content = picture.map(|picture| picture.content.as_str());
         let statements = statement::advance(&mut stated, next, content, generation);
         simulated(&mut stated.conditions, outcome.simulated, generation, now);
         let cause = mlp_reconcile::current_traceparent();

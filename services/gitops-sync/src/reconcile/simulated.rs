@@ -51,10 +51,11 @@ impl ApplicationReconciler {
     ) -> Result<Option<(usize, usize)>, Error> {
         let is_empty =
             |one: &Desired| !scales && one.object.pointer("/spec/replicas").is_some_and(|it| it == 0);
+        let has_workloads = desired.iter().any(|one| selected(one).is_some());
         let workloads: Vec<(&str, String)> =
             desired.iter().filter(|one| !is_empty(one)).filter_map(selected).collect();
         if workloads.is_empty() {
-            return Ok(None);
+            return Ok(has_workloads.then_some((0, 0)));
         }
         let nodes = self.nodes.simulated(&self.client).await?;
         if nodes.is_empty() {

@@ -3,6 +3,7 @@
 //! Any replica answers. What the leader's watches keep is read for the one call; a mirror of the repository is kept as ever.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::ListParams;
@@ -31,8 +32,10 @@ use crate::error::Error;
 use crate::render::Renderers;
 use crate::store::Repositories;
 
-/// Views made at the same time; others wait.
-const AT_ONCE: usize = 2;
+/// Views made at the same time; others wait. One, so that a place for rendering is left for syncs.
+const AT_ONCE: usize = 1;
+/// How long one may take.
+const DEADLINE: Duration = Duration::from_secs(60);
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
 
@@ -75,6 +78,19 @@ impl Viewer {
         compares: bool,
     ) -> Result<Result<View, Fault>, Error> {
         let _slot = self.slots.acquire().await;
+        let viewing = tokio::time::timeout(DEADLINE, self.look(application, revision, compares));
+        viewing.await.unwrap_or_else(|_| {
+            let seconds = DEADLINE.as_secs();
+            Ok(Err(Fault::new(COMPARISON, format!("it takes longer than {seconds} s to render and compare"))))
+        })
+    }
+
+    async fn look(
+        &self,
+        application: &Application,
+        revision: Option<&str>,
+        compares: bool,
+    ) -> Result<Result<View, Fault>, Error> {
         let (caches, applications) = self.caches().await?;
         let reconciler = ApplicationReconciler::new(Parts {
             client: self.client.clone(),
@@ -215,7 +231,7 @@ impl ApplicationReconciler {
             }));
             return Ok(Ok(view));
         }
-        let (picture, live) = self.observe_all(application, &request, &rendered).await?;
+        let (picture, live) = self.observe(application, &request, &rendered).await?;
         view.gaps = picture.gaps;
         for (desired, item) in rendered.desired.iter().zip(picture.items) {
             let found = live.iter().find(|(id, _)| id.same_object(&desired.id)).map(|(_, object)| object);
@@ -238,7 +254,9 @@ impl ApplicationReconciler {
                     Some(kind) => match self.patch(desired, kind, true).await {
                         Ok(tried) => (Standing::Changed, Some(shown(&tried))),
                         Err(error) if error.class() == Class::Transient => return Err(error),
-                        Err(error) => (Standing::Refused(error.to_string()), Some(desired.object.clone())),
+                        Err(error) => {
+                            (Standing::Refused(words(&desired.id, &error)), Some(desired.object.clone()))
+                        }
                     },
                     None => (Standing::KindMissing, None),
                 },
@@ -262,8 +280,16 @@ impl ApplicationReconciler {
         let Some(kind) = desired.kind.as_ref().filter(|_| !waits) else { return Ok(None) };
         match self.patch(desired, kind, true).await {
             Err(error) if error.class() == Class::Transient => Err(error),
-            tried => Ok(tried.err().map(|error| error.to_string())),
+            tried => Ok(tried.err().map(|error| words(&desired.id, &error))),
         }
+    }
+}
+
+/// What the API server says of an object; of a Secret not in its own words, which may hold a value.
+fn words(id: &ObjectId, error: &Error) -> String {
+    match id.kind.as_str() {
+        "Secret" => format!("the API server does not take {id} as it is"),
+        _ => error.to_string(),
     }
 }
 

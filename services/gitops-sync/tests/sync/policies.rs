@@ -76,7 +76,7 @@ async fn what_breaks_a_rule_is_not_begun_until_somebody_exempts_it() {
         |status: &ApplicationStatus| word(status) == "Synced" && said(status, "PolicyError").is_none();
     world.status("the sync under the exemption", lifted).await;
 
-    // It ends; what is live stays and is told of, and the next commit is judged again.
+    // It ends; what is live stays and is told of, and may be worked with.
     world
         .exemptions()
         .delete(made.metadata.name.as_deref().unwrap(), &DeleteParams::default())
@@ -86,9 +86,23 @@ async fn what_breaks_a_rule_is_not_begun_until_somebody_exempts_it() {
     let status = world.status("the warning", told).await;
     assert_eq!((word(&status), said(&status, "PolicyError")), ("Synced", None));
     world.commit(&[("a.yaml", &settings("again"))]);
+    world.greeting(Some("again")).await;
+    // What comes new is judged.
+    world
+        .commit(&[("a.yaml", &settings("never")), ("more.yaml", &SECRET.replace("name: key", "name: more"))]);
     let status = world.status("the finding again", |status| said(status, "PolicyError").is_some()).await;
-    assert_eq!(said(&status, "PolicyWarning"), None, "it is not told of twice");
-    world.greeting(Some("changed")).await;
+    assert!(said(&status, "PolicyError").unwrap().contains("/more (more.yaml:1)"), "{status:#?}");
+    world.greeting(Some("again")).await;
+    // Nor does somebody get round it who calls it a self-heal.
+    let heals =
+        json!({"operation": {"initiatedBy": {"automated": true}, "sync": {"autoHealAttemptsCount": 1}}});
+    world.applications().patch(NAME, &PatchParams::default(), &Patch::Merge(&heals)).await.unwrap();
+    wait_until(LIMIT, "the request taken off", || async {
+        world.applications().get(NAME).await.ok()?.operation.is_none().then_some(())
+    })
+    .await
+    .unwrap();
+    world.greeting(Some("again")).await;
     running.stop().await;
 }
 

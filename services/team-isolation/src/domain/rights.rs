@@ -176,6 +176,7 @@ mod tests {
             ("", "namespaces"),
             ("mlplatform.dev", "teams"),
             ("mlplatform.dev", "isolationexemptions"),
+            ("mlplatform.dev", "policyexemptions"),
             ("discovery.k8s.io", "endpointslices"),
             ("", "pods/binding"),
             ("", "endpoints"),

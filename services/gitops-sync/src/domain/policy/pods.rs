@@ -2,11 +2,20 @@
 
 use serde_json::Value;
 
-use super::Judged;
+use super::{Judged, is_set};
+
+/// Levels of an object in which a template of pods may lie, as training jobs have them by role.
+const DEPTH: usize = 6;
 
 /// What of an object's pods breaks which rule.
 pub(super) fn broken(judged: &Judged<'_>, registries: &[String]) -> Vec<(&'static str, String)> {
-    let Some(spec) = pod(judged.object) else { return Vec::new() };
+    let mut found =
+        pods(judged.object).into_iter().flat_map(|spec| of_pod(judged, spec, registries)).collect::<Vec<_>>();
+    found.dedup();
+    found
+}
+
+fn of_pod(judged: &Judged<'_>, spec: &Value, registries: &[String]) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
     let lasting = containers(spec, &["containers", "initContainers"]);
     let all = containers(spec, &["containers", "initContainers", "ephemeralContainers"]);
@@ -42,15 +51,10 @@ pub(super) fn broken(judged: &Judged<'_>, registries: &[String]) -> Vec<(&'stati
         "imagePullPolicy is not Always: an image on a node is used by whoever names it",
     );
     let is_unbounded = |one: &Value| {
-        let fields = ["requests/cpu", "requests/memory", "limits/cpu", "limits/memory"];
-        fields.iter().any(|field| one.pointer(&format!("/resources/{field}")).is_none())
+        // Requests are what limits say where they say nothing.
+        ["cpu", "memory"].iter().any(|field| !is_set(one, &format!("/resources/limits/{field}")))
     };
-    each(
-        "resources",
-        &is_unbounded,
-        &lasting,
-        "set resources.requests and resources.limits of cpu and memory",
-    );
+    each("resources", &is_unbounded, &lasting, "set resources.limits of cpu and memory");
     let is_writable = |one: &Value| !flag(one, "/securityContext/readOnlyRootFilesystem");
     each(
         "read-only-root",
@@ -60,32 +64,47 @@ pub(super) fn broken(judged: &Judged<'_>, registries: &[String]) -> Vec<(&'stati
     );
     if !runs_to_an_end(judged) {
         let served = containers(spec, &["containers"]);
-        let is_unprobed =
-            |one: &Value| one.get("readinessProbe").is_none() || one.get("livenessProbe").is_none();
+        let is_unprobed = |one: &Value| !is_set(one, "/readinessProbe") || !is_set(one, "/livenessProbe");
         each("probes", &is_unprobed, &served, "set readinessProbe and livenessProbe");
     }
-    let is_root = |one: &Value| {
-        let (own, pods) = (one.pointer("/securityContext"), spec.get("securityContext"));
-        let said = |field: &str| {
-            own.and_then(|own| own.get(field)).or_else(|| pods.and_then(|pods| pods.get(field)))
-        };
-        let user = said("runAsUser").and_then(Value::as_i64);
-        user == Some(0) || (user.is_none() && said("runAsNonRoot") != Some(&Value::Bool(true)))
+    let said = |one: &Value, field: &str| {
+        let own =
+            one.pointer("/securityContext").and_then(|own| own.get(field)).filter(|value| !value.is_null());
+        own.or_else(|| spec.pointer("/securityContext")?.get(field)).cloned().unwrap_or_default()
     };
-    each("run-as-root", &is_root, &all, "set securityContext.runAsNonRoot, or a runAsUser other than 0");
+    let is_root = |one: &Value| said(one, "runAsUser") == 0 || said(one, "runAsNonRoot") != true;
+    each("run-as-root", &is_root, &all, "set securityContext.runAsNonRoot to true, and no runAsUser of 0");
     let may_escalate = |one: &Value| {
-        let dropped = one.pointer("/securityContext/capabilities/drop").and_then(Value::as_array);
-        let drops_all = dropped.is_some_and(|dropped| {
-            dropped.iter().any(|one| one.as_str().is_some_and(|one| one.eq_ignore_ascii_case("ALL")))
-        });
-        one.pointer("/securityContext/allowPrivilegeEscalation") != Some(&Value::Bool(false)) || !drops_all
+        let list = |field: &str| -> Vec<&str> {
+            let list =
+                one.pointer(&format!("/securityContext/capabilities/{field}")).and_then(Value::as_array);
+            list.into_iter().flatten().filter_map(Value::as_str).collect()
+        };
+        let drops_all = list("drop").iter().any(|one| one.eq_ignore_ascii_case("ALL"));
+        let adds = list("add").iter().any(|one| *one != "NET_BIND_SERVICE");
+        !drops_all
+            || adds
+            || one.pointer("/securityContext/allowPrivilegeEscalation") != Some(&Value::Bool(false))
     };
     each(
         "privilege-escalation",
         &may_escalate,
         &all,
-        "set securityContext.allowPrivilegeEscalation to false and capabilities.drop to [ALL]",
+        "set securityContext.allowPrivilegeEscalation to false and capabilities.drop to [ALL], and add none but NET_BIND_SERVICE",
     );
+    let is_open = |one: &Value| {
+        let profile = said(one, "seccompProfile");
+        !["RuntimeDefault", "Localhost"].contains(&text(&profile, "/type"))
+    };
+    each("seccomp", &is_open, &all, "set securityContext.seccompProfile.type to RuntimeDefault");
+    let takes_port = |one: &Value| {
+        let ports = one.get("ports").and_then(Value::as_array);
+        ports
+            .into_iter()
+            .flatten()
+            .any(|port| port.get("hostPort").and_then(Value::as_u64).is_some_and(|port| port > 0))
+    };
+    each("privileged", &takes_port, &all, "hostPort: it takes a port of the node; use a Service");
     each(
         "privileged",
         &|one| flag(one, "/securityContext/privileged"),
@@ -102,7 +121,7 @@ pub(super) fn broken(judged: &Judged<'_>, registries: &[String]) -> Vec<(&'stati
         ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|field| flag(spec, &format!("/{field}")));
     let mut of_host: Vec<&str> = of_host.collect();
     let volumes = spec.get("volumes").and_then(Value::as_array);
-    if volumes.into_iter().flatten().any(|volume| volume.get("hostPath").is_some()) {
+    if volumes.into_iter().flatten().any(|volume| is_set(volume, "/hostPath")) {
         of_host.push("a hostPath volume");
     }
     if !of_host.is_empty() {
@@ -119,7 +138,7 @@ pub(super) fn broken(judged: &Judged<'_>, registries: &[String]) -> Vec<(&'stati
         "Job" => object.pointer("/spec/ttlSecondsAfterFinished"),
         _ => object.pointer("/spec/jobTemplate/spec/ttlSecondsAfterFinished"),
     };
-    if kind == "Job" && lifetime.is_none() {
+    if kind == "Job" && lifetime.is_none_or(Value::is_null) {
         broken.push((
             "job-ttl",
             "a finished Job without ttlSecondsAfterFinished stays forever; set it to 604800 (a week) or less"
@@ -129,13 +148,34 @@ pub(super) fn broken(judged: &Judged<'_>, registries: &[String]) -> Vec<(&'stati
     broken
 }
 
-/// The spec of an object's pods: its own, or that of its template, of whatever kind it is.
-fn pod(object: &Value) -> Option<&Value> {
-    let is_pod = object.get("kind").is_some_and(|kind| kind == "Pod");
-    let places = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"];
-    let found =
-        if is_pod { object.get("spec") } else { places.iter().find_map(|place| object.pointer(place)) };
-    found.filter(|spec| spec.get("containers").is_some_and(Value::is_array))
+/// The specs of an object's pods: its own, or those of its templates, of whatever kind it is.
+fn pods(object: &Value) -> Vec<&Value> {
+    let has_containers = |spec: &&Value| spec.get("containers").is_some_and(Value::is_array);
+    match object.get("kind").and_then(Value::as_str) {
+        Some("Pod") => object.get("spec").filter(has_containers).into_iter().collect(),
+        // What it says of pods is a schema.
+        Some("CustomResourceDefinition") => Vec::new(),
+        _ => {
+            let mut found = Vec::new();
+            templates(object, DEPTH, &mut found);
+            found.retain(has_containers);
+            found
+        }
+    }
+}
+
+fn templates<'a>(value: &'a Value, depth: usize, found: &mut Vec<&'a Value>) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                found.extend(value.get("spec").filter(|_| key == "template"));
+                templates(value, depth, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| templates(item, depth, found)),
+        _ => {}
+    }
 }
 
 /// Whether its pods are done one day, so that nobody asks whether they are ready.

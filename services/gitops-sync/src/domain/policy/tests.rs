@@ -32,6 +32,7 @@ fn good() -> Value {
         "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
         "readinessProbe": {}, "livenessProbe": {},
         "securityContext": {"readOnlyRootFilesystem": true, "runAsNonRoot": true, "allowPrivilegeEscalation": false,
+            "seccompProfile": {"type": "RuntimeDefault"},
             "capabilities": {"drop": ["ALL"]}}})
 }
 
@@ -97,6 +98,21 @@ fn each_rule_finds_what_it_is_for_and_nothing_else() {
     root["securityContext"]["runAsUser"] = json!(0);
     root["securityContext"]["privileged"] = json!(true);
     assert_eq!(rules(&guarded(root)), ["privileged", "run-as-root"].into());
+    for (pointer, value, rule) in [
+        (
+            "/securityContext/capabilities",
+            json!({"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
+            "privilege-escalation",
+        ),
+        ("/securityContext/seccompProfile", json!({"type": "Unconfined"}), "seccomp"),
+        ("/ports", json!([{"containerPort": 80, "hostPort": 80}]), "privileged"),
+        ("/resources/limits", json!({"cpu": "1", "memory": null}), "resources"),
+    ] {
+        assert_eq!(rules(&guarded(changed(pointer, value))), [rule].into(), "{pointer}");
+    }
+    let mut limited = good();
+    limited["resources"].as_object_mut().unwrap().remove("requests");
+    assert_eq!(rules(&guarded(limited)), [].into(), "limits are requests, too");
     // `nginx` is of docker.io; a digest is a version; a reference to a Secret is no clear text.
     assert_eq!(rules(&guarded(changed("/image", json!("nginx@sha256:0123")))), [].into());
     let reference = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]);
@@ -112,6 +128,16 @@ fn pods_are_judged_wherever_they_are_templates() {
         ("batch/v1/CronJob", json!({"jobTemplate": {"spec": {"template": {"spec": pod}}}}), None),
         ("batch/v1/Job", json!({"template": {"spec": pod}}), Some("job-ttl")),
         ("kubeflow.org/v1/Notebook", json!({"template": {"spec": pod}}), None),
+        (
+            "kubeflow.org/v1/PyTorchJob",
+            json!({"pytorchReplicaSpecs": {"Worker": {"template": {"spec": pod}}}}),
+            None,
+        ),
+        (
+            "jobset.x-k8s.io/v1/JobSet",
+            json!({"replicatedJobs": [{"template": {"spec": {"template": {"spec": pod}}}}]}),
+            None,
+        ),
     ] {
         let (api_version, name) = kind.rsplit_once('/').unwrap();
         let object = json!({"apiVersion": api_version, "kind": name, "metadata": {"name": "x", "namespace": "ml"}, "spec": spec});
@@ -143,6 +169,11 @@ fn what_lies_beside_counts() {
     let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ml"}, "stringData": data});
     assert_eq!(rules(&[secret(json!({"token": "hunter2"}))]), ["clear-text-secret"].into());
     assert_eq!(rules(&[secret(json!({"token": ""}))]), [].into());
+    assert_eq!(
+        rules(&[secret(json!("token: hunter2"))]),
+        ["clear-text-secret"].into(),
+        "a slip tells it, too"
+    );
     let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "ml"}, "spec": {}});
     assert_eq!(rules(&[claim]), ["claim-class"].into());
 }
@@ -155,7 +186,8 @@ fn how_strict_it_is_follows_the_namespace() {
         found.iter().map(|finding| (finding.rule, finding.verdict)).collect::<Vec<_>>()
     };
     assert_eq!(verdicts(None), [], "a namespace without a tier");
-    assert_eq!(verdicts(demands("unheard-of", &[])), []);
+    let demands_of_strictest = verdicts(demands("strictest", &[]));
+    assert_eq!(verdicts(demands("unheard-of", &[])), demands_of_strictest);
     let denied = ("isolation.mlplatform.dev/denied-rules", "image-tag");
     assert_eq!(
         verdicts(demands("strictest", &[denied])),
@@ -249,4 +281,37 @@ fn what_mlp_app_new_writes_breaks_no_rule() {
         })
         .collect();
     assert_eq!(found_by(&objects, |_| strictest(), &[]), []);
+}
+
+#[test]
+fn what_is_live_and_breaks_the_rule_already_bars_nothing() {
+    let root = changed("/securityContext/runAsNonRoot", json!(false));
+    let live = found_by(&[deployment(root.clone())], |_| strictest(), &[]);
+    let bars = |object: Value| {
+        let found = found_by(&[object], |_| strictest(), &[]);
+        found
+            .iter()
+            .filter(|finding| finding.is_barring(&live))
+            .map(|finding| finding.rule)
+            .collect::<Vec<_>>()
+    };
+    let mut scaled = deployment(root.clone());
+    scaled["spec"]["replicas"] = json!(3);
+    assert_eq!(bars(scaled.clone()), [""; 0], "it may be worked with");
+    scaled["metadata"]["name"] = json!("another");
+    assert_eq!(bars(scaled), ["run-as-root"]);
+    let mut worse = root;
+    worse["securityContext"]["privileged"] = json!(true);
+    assert_eq!(bars(deployment(worse)), ["privileged"]);
+}
+
+#[test]
+fn the_words_are_those_of_team_isolation() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../team-isolation/src/domain");
+    let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}")).unwrap();
+    let (tier, lists, namespace) = (read("tier.rs"), read("admission.rs"), read("objects/namespace.rs"));
+    let has = |text: &str, word: &str| assert!(text.contains(&format!("\"{word}\"")), "{word}");
+    TIERS.iter().chain(&SHARED).for_each(|word| has(&tier, word));
+    [LISTS, EXEMPT, "denied-rules", "audited-rules", "registries"].iter().for_each(|word| has(&lists, word));
+    has(&namespace, TIER);
 }

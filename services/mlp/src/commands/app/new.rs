@@ -135,7 +135,9 @@ mod tests {
             let _: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
         }
         let application = std::fs::read_to_string(names.last().unwrap()).unwrap();
-        assert!(application.contains("namespace: ml-team") && application.contains("path: apps/web\n"));
+        assert!(
+            application.contains("namespace: \"ml-team\"") && application.contains("path: \"apps/web\"\n")
+        );
         let again = new(&flags(&folder), None).unwrap_err();
         assert!(format!("{again:?}").contains("is there already"), "{again:?}");
         std::fs::remove_dir_all(&folder).unwrap();

@@ -37,7 +37,7 @@ pub(super) async fn diff(client: &mut Client, place: Place, flags: &AppDiff, out
     }
     if !unknown.is_empty() {
         let words = unknown.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("; ");
-        return Err(Failure::failed(format!("not all of it could be compared: {words}")));
+        return Err(Failure::not_ready(format!("not all of it could be compared: {words}")));
     }
     if flags.exit_code && !known.is_empty() {
         return Err(Failure::failed("live differs from git"));
@@ -85,7 +85,7 @@ fn sarif(answer: &proto::GetFindingsResponse) -> Value {
     let rules: BTreeSet<&str> = answer.findings.iter().map(|one| one.rule.as_str()).collect();
     let results = answer.findings.iter().map(|one| {
         let of = one.resource.clone().unwrap_or_default();
-        let place = json!({"artifactLocation": {"uri": one.file}, "region": {"startLine": one.line.max(1)}});
+        let place = json!({"artifactLocation": {"uri": file(&one.file)}, "region": {"startLine": one.line.max(1)}});
         let level = if one.denied { "error" } else { "warning" };
         let object = json!([{"fullyQualifiedName": named(&of), "kind": "object"}]);
         json!({"ruleId": one.rule, "level": level, "message": {"text": format!("{}: {}", named(&of), one.message)},
@@ -96,6 +96,18 @@ fn sarif(answer: &proto::GetFindingsResponse) -> Value {
         rules.into_iter().map(|id| json!({ "id": id })).collect(),
         results.collect(),
     )
+}
+
+/// A file of the repository as a URI: of what a tool rendered, the file that tells it what to render.
+fn file(place: &str) -> String {
+    let path = match place.split_once(" of ") {
+        Some((tool @ ("kustomize" | "helm"), folder)) => {
+            let name = if tool == "helm" { "Chart.yaml" } else { "kustomization.yaml" };
+            if folder == "the root" { name.to_owned() } else { format!("{folder}/{name}") }
+        }
+        _ => place.to_owned(),
+    };
+    path.replace('%', "%25").replace(' ', "%20")
 }
 
 async fn collected<T>(mut answers: Streaming<T>) -> Result<Vec<T>, Failure> {
@@ -206,5 +218,12 @@ mod tests {
         let place = &run["results"][1]["locations"][0]["physicalLocation"];
         assert_eq!(*place, json!({"artifactLocation": {"uri": "app/web.yaml"}, "region": {"startLine": 7}}));
         assert_eq!(run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
+    }
+
+    #[test]
+    fn what_a_tool_rendered_stands_where_the_tool_is_told_what_to_do() {
+        assert_eq!(file("kustomize of apps/web"), "apps/web/kustomization.yaml");
+        assert_eq!(file("helm of the root"), "Chart.yaml");
+        assert_eq!(file("apps/my app/a.yaml"), "apps/my%20app/a.yaml");
     }
 }
