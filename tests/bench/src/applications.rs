@@ -36,11 +36,18 @@ const LIMIT: Duration = Duration::from_secs(900);
 pub(crate) const CONTROL: &str = "mlp-system";
 
 pub(crate) async fn run(count: usize) -> Result<Vec<Row>, Error> {
+    on_a_rig(async |rig, isolation, sync| measure(rig, isolation, sync, count).await).await
+}
+
+/// Builds team-isolation and gitops-sync, measures them on a rig of their own, and ends it whatever came of it.
+pub(crate) async fn on_a_rig(
+    measure: impl AsyncFnOnce(&Rig, &Path, &Path) -> Result<Vec<Row>, Error>,
+) -> Result<Vec<Row>, Error> {
     let binaries = cargo::build(&["team-isolation", "gitops-sync"]).await?;
     let binary = |name: &str| binaries.get(name).ok_or_else(|| format!("{name} does not build"));
     let (isolation, sync) = (binary("team-isolation")?, binary("gitops-sync")?);
     let rig = Rig::start(true).await?;
-    let measured = measure(&rig, isolation, sync, count).await;
+    let measured = measure(&rig, isolation, sync).await;
     rig.end().await?;
     measured
 }

@@ -15,12 +15,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::applications::{CONTROL, Fleet, git};
+use crate::Error;
+use crate::applications::{CONTROL, Fleet, git, on_a_rig};
 use crate::percentile::Times;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
 use crate::service::{Service, WRITES};
-use crate::{Error, cargo};
 
 /// Changes of each kind.
 const SAMPLES: usize = 100;
@@ -42,13 +42,7 @@ const BEAT: Duration = Duration::from_millis(100);
 const TOKEN: &str = "bench";
 
 pub(crate) async fn run(count: usize) -> Result<Vec<Row>, Error> {
-    let binaries = cargo::build(&["team-isolation", "gitops-sync"]).await?;
-    let binary = |name: &str| binaries.get(name).ok_or_else(|| format!("{name} does not build"));
-    let (isolation, sync) = (binary("team-isolation")?, binary("gitops-sync")?);
-    let rig = Rig::start(true).await?;
-    let measured = measure(&rig, isolation, sync, count).await;
-    rig.end().await?;
-    measured
+    on_a_rig(async |rig, isolation, sync| measure(rig, isolation, sync, count).await).await
 }
 
 async fn measure(rig: &Rig, isolation: &Path, sync: &Path, count: usize) -> Result<Vec<Row>, Error> {

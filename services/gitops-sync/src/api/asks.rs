@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::domain::hold::{HELD_BY, HOLD, PRUNES, revision_of};
-use crate::domain::operation::{self, RUNNING};
+use crate::domain::operation::{self, RUNNING, phase};
 use crate::domain::termination::TERMINATING;
 use crate::domain::{REFRESH, request, revision, selection};
 
@@ -168,10 +168,6 @@ impl Asks {
 
 fn operation(user: &str, sync: &SyncOperation) -> Value {
     json!({"initiatedBy": {"username": user}, "sync": sync})
-}
-
-fn phase(application: &Application) -> Option<&str> {
-    Some(application.status.as_ref()?.operation_state.as_ref()?.phase.as_str())
 }
 
 fn is_under_way(application: &Application) -> bool {

@@ -7,6 +7,7 @@ use mlp_host::grpc::Changed;
 use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::api::v1 as proto;
 
+use crate::domain::identity::ObjectId;
 use crate::domain::{hold, revision};
 use crate::events::wire;
 
@@ -56,16 +57,15 @@ pub(super) fn application(application: &Application, team: String) -> proto::App
 }
 
 fn result(result: &ResourceResult) -> proto::OperationResult {
-    let id = ResourceStatus {
+    let id = ObjectId {
         group: result.group.clone(),
         version: result.version.clone(),
         kind: result.kind.clone(),
         namespace: result.namespace.clone(),
         name: result.name.clone(),
-        ..ResourceStatus::default()
     };
     proto::OperationResult {
-        resource: Some(wire::resource(&id)),
+        resource: Some(wire::reference(&id)),
         status: result.status.clone().or_else(|| result.hook_phase.clone()).unwrap_or_default(),
         message: result.message.clone().unwrap_or_default(),
     }

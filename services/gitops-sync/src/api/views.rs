@@ -1,12 +1,11 @@
 //! Views as messages: what differs, and what is wanted.
 
-use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::api::v1 as proto;
 use serde_json::Value;
 
-use crate::domain::identity::ObjectId;
 use crate::domain::policy::{Finding, Verdict};
 use crate::domain::view::{Seen, Standing, View};
+use crate::events::wire;
 
 /// What differs, after the revision that it is of.
 pub(super) fn differences(view: View) -> Vec<proto::DiffApplicationResponse> {
@@ -35,7 +34,7 @@ fn difference(revision: &str, seen: Seen) -> Option<proto::DiffApplicationRespon
     };
     Some(proto::DiffApplicationResponse {
         revision: revision.to_owned(),
-        resource: Some(reference(&seen.id)),
+        resource: Some(wire::reference(&seen.id)),
         difference: difference.into(),
         live: text(seen.live),
         wanted: text(seen.wanted),
@@ -48,7 +47,7 @@ pub(super) fn manifests(view: View) -> Vec<proto::GetManifestsResponse> {
     let revision = view.revision;
     let one = |seen: Seen| proto::GetManifestsResponse {
         revision: revision.clone(),
-        resource: Some(reference(&seen.id)),
+        resource: Some(wire::reference(&seen.id)),
         manifest: text(seen.wanted),
     };
     view.objects.into_iter().map(one).collect()
@@ -59,7 +58,7 @@ pub(super) fn findings(view: View) -> proto::GetFindingsResponse {
     let one = |finding: Finding| proto::Finding {
         rule: finding.rule.to_owned(),
         denied: finding.verdict == Verdict::Deny,
-        resource: Some(reference(&finding.id)),
+        resource: Some(wire::reference(&finding.id)),
         file: finding.file,
         line: finding.line,
         message: finding.message,
@@ -72,15 +71,4 @@ pub(super) fn findings(view: View) -> proto::GetFindingsResponse {
 
 fn text(object: Option<Value>) -> String {
     object.map(|object| object.to_string()).unwrap_or_default()
-}
-
-fn reference(id: &ObjectId) -> common::ResourceRef {
-    common::ResourceRef {
-        group: id.group.clone(),
-        version: id.version.clone(),
-        kind: id.kind.clone(),
-        namespace: id.namespace.clone(),
-        name: id.name.clone(),
-        ..Default::default()
-    }
 }

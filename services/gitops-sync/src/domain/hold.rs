@@ -42,9 +42,8 @@ pub fn prunes(annotations: &BTreeMap<String, String>) -> bool {
 
 /// Why a hold cannot be followed: it names a revision too few or too many.
 pub fn misfit(held: &str, request: &Request) -> Option<String> {
-    let named: Vec<&str> = held.split(',').collect();
-    let (names, has) = (named.len(), request.origins.len());
-    (names != has || named.iter().any(|one| one.trim().is_empty())).then(|| {
+    let has = request.origins.len();
+    revision::misfit(held, has).map(|names| {
         format!("the annotation {HOLD} names {names} revisions (`{held}`), and the Application has {has} sources; remove it, or write one for each")
     })
 }

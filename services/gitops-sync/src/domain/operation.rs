@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mlp_crds::Application;
 use mlp_crds::argocd::{ApplicationStatus, Operation, OperationInitiator, OperationState, SyncOperation};
 use serde_json::{Map, json};
 
@@ -48,22 +49,12 @@ pub enum Step {
     Refuse(OperationState),
     /// Nothing while a window is closed; the operation says why, where there is one.
     Closed(Option<OperationState>, Closed),
+    /// Nothing, because rules forbid it: what becomes of the operation, where there is one, and why.
+    Barred(Option<OperationState>, String),
     /// End what runs, because a person says so.
     Terminate(OperationState),
     /// Start or resume; the state is written before anything is applied.
     Run(OperationState),
-}
-
-impl Step {
-    /// Whether it is nothing, or a refusal, for this reason.
-    pub fn is_for(&self, reason: Option<&str>) -> bool {
-        let said = match self {
-            Self::Blocked(message) => Some(message.as_str()),
-            Self::Refuse(state) => state.message.as_deref(),
-            _ => None,
-        };
-        reason.is_some() && said == reason
-    }
 }
 
 /// What `next` decides from.
@@ -122,14 +113,18 @@ fn barred(
     if state.operation.is_dry_run() {
         return Step::Run(state);
     }
-    if situation.asked == Some(&state.operation) || (running.is_none() && !is_automated(&state)) {
-        return Step::Refuse(unreadable(&state.operation, why.to_owned(), situation.now));
-    }
-    // One that nobody asked for does not begin; one that runs has waited for what made the rule, or is to be replaced.
-    let Some(running) = running else { return Step::Blocked(why.to_owned()) };
-    let started_at = running.started_at.clone();
-    let ended = unreadable(&running.operation, why.to_owned(), situation.now);
-    Step::Refuse(OperationState { phase: FAILED.to_owned(), started_at, ..ended })
+    let refused = |operation: &Operation| unreadable(operation, why.to_owned(), situation.now);
+    let ended = if situation.asked == Some(&state.operation) || (running.is_none() && !is_automated(&state)) {
+        Some(refused(&state.operation))
+    } else {
+        // One that nobody asked for does not begin; one that runs has waited for what made the rule, or is to be replaced.
+        running.map(|running| OperationState {
+            phase: FAILED.to_owned(),
+            started_at: running.started_at.clone(),
+            ..refused(&running.operation)
+        })
+    };
+    Step::Barred(ended, why.to_owned())
 }
 
 /// What is to be done, whatever the windows and rules say.
@@ -384,6 +379,11 @@ pub fn runs_hooks(state: &OperationState) -> bool {
 /// Whether the operation undoes what was changed beside git.
 pub fn is_heal(operation: &Operation) -> bool {
     operation.sync.as_ref().is_some_and(|sync| sync.rest.contains_key(HEAL_COUNT))
+}
+
+/// The phase of the last operation, where there was one.
+pub fn phase(application: &Application) -> Option<&str> {
+    Some(application.status.as_ref()?.operation_state.as_ref()?.phase.as_str())
 }
 
 /// Whether automated sync began it, and nobody asked for it.

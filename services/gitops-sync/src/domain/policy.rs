@@ -174,7 +174,7 @@ pub struct Asker<'a> {
     /// Namespace and name of the Application.
     pub application: (&'a str, &'a str),
     /// All exemptions.
-    pub exemptions: &'a [PolicyExemptionSpec],
+    pub exemptions: &'a [&'a PolicyExemptionSpec],
     /// Now.
     pub now: Timestamp,
 }

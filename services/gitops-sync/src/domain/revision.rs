@@ -22,13 +22,11 @@ pub fn apart(text: &str, several: bool) -> (String, Vec<String>) {
     }
 }
 
-/// Why a text does not name one revision for each of so many sources.
-pub fn misfit(text: &str, sources: usize) -> Option<String> {
+/// How many revisions a text names, where it is not one for each of so many sources.
+pub fn misfit(text: &str, sources: usize) -> Option<usize> {
     let named: Vec<&str> = text.split(BETWEEN).collect();
     let fits = named.len() == sources && named.iter().all(|one| !one.trim().is_empty());
-    (!fits).then(|| {
-        format!("revision `{text}` names {}, and the Application has {sources} sources; name one for each, with commas", named.len())
-    })
+    (!fits).then_some(named.len())
 }
 
 /// What an operation began with.

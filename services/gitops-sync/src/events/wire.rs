@@ -7,6 +7,7 @@ use mlp_crds::argocd::{ApplicationStatus, ResourceStatus};
 use mlp_proto::common::v1 as common;
 use mlp_proto::gitops::events::v1 as proto;
 
+use crate::domain::identity::ObjectId;
 use crate::domain::revision;
 
 /// Objects named in one message.
@@ -86,16 +87,21 @@ pub(crate) fn health(word: &str) -> common::Health {
         .unwrap_or(common::Health::Unknown)
 }
 
+/// An object as a reference.
+pub(crate) fn reference(id: &ObjectId) -> common::ResourceRef {
+    let ObjectId { group, version, kind, namespace, name } = id.clone();
+    common::ResourceRef { group, version, kind, namespace, name, ..Default::default() }
+}
+
 /// An object of the status as a reference.
 pub(crate) fn resource(resource: &ResourceStatus) -> common::ResourceRef {
-    common::ResourceRef {
+    reference(&ObjectId {
         group: resource.group.clone(),
         version: resource.version.clone(),
         kind: resource.kind.clone(),
         namespace: resource.namespace.clone(),
         name: resource.name.clone(),
-        ..Default::default()
-    }
+    })
 }
 
 /// RFC 3339 text as the contract's time.

@@ -221,9 +221,8 @@ impl ApplicationReconciler {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
         }
         let findings = self.findings(application, &rendered);
-        let standing = self.standing(application, &live);
-        let denied: Vec<_> = findings.iter().filter(|finding| finding.is_barring(&standing)).collect();
-        let barred = (!denied.is_empty()).then(|| policy::words(&denied));
+        let (barring, others) = self.barring(application, &findings, &live);
+        let barred = (!barring.is_empty()).then(|| policy::words(&barring));
         let situation = Situation {
             request: &request,
             status: &status,
@@ -236,21 +235,20 @@ impl ApplicationReconciler {
         };
         let mut next = poll;
         let step = operation::next(situation);
-        let is_barred = step.is_for(barred.as_deref());
-        if is_barred {
-            outcome.faults.push(Fault::new(POLICY_ERROR, barred.clone().unwrap_or_default()));
-        }
-        // It says nothing of what is compared otherwise.
-        outcome.rehearses |= is_barred && asked.is_some();
-        // What is applied already is only told of.
-        let told = findings.iter().filter(|finding| !(is_barred && finding.is_barring(&standing)));
-        let told: Vec<_> = told.collect();
+        let told = if let Step::Barred(_, why) = &step {
+            outcome.faults.push(Fault::new(POLICY_ERROR, why.clone()));
+            // It says nothing of what is compared otherwise.
+            outcome.rehearses = asked.is_some();
+            others
+        } else {
+            findings.iter().collect()
+        };
         if !told.is_empty() {
             outcome.faults.push(Fault::new(POLICY_WARNING, policy::words(&told)));
         }
         match step {
             Step::Idle => {}
-            Step::Blocked(_) if is_barred => {}
+            Step::Barred(state, _) => outcome.operation = state.or(outcome.operation),
             Step::Blocked(message) => outcome.faults.push(Fault::new(SYNC, message)),
             Step::Wait(due) => next = next.min(until(due, now)),
             Step::Refuse(state) => outcome.operation = Some(state),

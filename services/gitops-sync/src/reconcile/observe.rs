@@ -7,6 +7,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams, TypeMeta};
 use mlp_crds::Application;
 use mlp_model::{Class, Classified as _};
+use mlp_reconcile::pages;
 use serde_json::Value;
 
 use super::ApplicationReconciler;
@@ -143,18 +144,11 @@ impl ApplicationReconciler {
         managed: bool,
     ) -> Result<Vec<(ObjectId, Value)>, Error> {
         let api = self.api(kind, namespace);
-        let (mut params, mut found) = (ListParams::default().limit(PAGE), Vec::new());
-        loop {
-            let page = api.list(&params).await;
-            let action = || format!("list {} in {namespace}", kind.resource.plural);
-            let page = page.map_err(|source| Error::call(action(), source))?;
-            let read = |object| if managed { with_managers(kind, object) } else { as_value(kind, object) };
-            found.extend(page.items.into_iter().filter_map(read));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(found),
-            }
-        }
+        let read = |object| if managed { with_managers(kind, object) } else { as_value(kind, object) };
+        let (api, params) = (&api, ListParams::default().limit(PAGE));
+        let found = pages(params, |page| async move { api.list(&page).await }, read).await;
+        let action = || format!("list {} in {namespace}", kind.resource.plural);
+        found.map_err(|source| Error::call(action(), source))
     }
 
     async fn presence(

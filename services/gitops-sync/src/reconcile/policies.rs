@@ -13,7 +13,7 @@ use super::render::Rendered;
 use super::{ApplicationReconciler, until};
 use crate::domain::SERVICE;
 use crate::domain::identity::{ObjectId, Owner, owner};
-use crate::domain::policy::{self, Asker, Demands, Finding, Judged};
+use crate::domain::policy::{self, Asker, Demands, Finding, Judged, Verdict};
 use crate::error::Error;
 
 impl ApplicationReconciler {
@@ -26,19 +26,29 @@ impl ApplicationReconciler {
         self.judge(application, &objects)
     }
 
-    /// Rules that the Application's live objects break: a sync that leaves them so brings nothing new.
-    pub(super) fn standing(&self, application: &Application, live: &[(ObjectId, Value)]) -> Vec<Finding> {
+    /// The findings for which a sync does not begin, and the others. A rule that a live object of the Application breaks already is no
+    /// reason: a sync that leaves it so brings nothing new.
+    pub(super) fn barring<'a>(
+        &self,
+        application: &Application,
+        findings: &'a [Finding],
+        live: &[(ObjectId, Value)],
+    ) -> (Vec<&'a Finding>, Vec<&'a Finding>) {
+        if findings.iter().all(|finding| finding.verdict != Verdict::Deny) {
+            return (Vec::new(), findings.iter().collect());
+        }
         let instance = Owner::Instance(self.instance(application));
         let ours = live.iter().filter(|(_, object)| owner(object) == instance);
         let objects: Vec<Judged<'_>> =
             ours.map(|(id, object)| Judged { id, object, file: "", line: 0 }).collect();
-        self.judge(application, &objects)
+        let standing = self.judge(application, &objects);
+        findings.iter().partition(|finding| finding.is_barring(&standing))
     }
 
     fn judge(&self, application: &Application, objects: &[Judged<'_>]) -> Vec<Finding> {
         let now = Timestamp::now();
         let exemptions = self.caches.exemptions.state_filter(|one| policy::misnamed(&one.spec).is_none());
-        let exemptions: Vec<PolicyExemptionSpec> = exemptions.iter().map(|one| one.spec.clone()).collect();
+        let exemptions: Vec<&PolicyExemptionSpec> = exemptions.iter().map(|one| &one.spec).collect();
         let (namespace, name) = (application.namespace().unwrap_or_default(), application.name_any());
         let asker = Asker { application: (&namespace, &name), exemptions: &exemptions, now };
         policy::judge(asker, objects, |namespace| {

@@ -86,7 +86,10 @@ impl ApplicationReconciler {
             let values = or_fault!(self.values(look, origin, &readings).await);
             let query = query(look, reading, &origin.path, origin.rendering.clone());
             let checkout = or_fault!(self.read(query).await);
-            self.contents.seen(application, &checkout.content);
+            // Of several sources it would be of one.
+            if readings.len() == 1 {
+                self.contents.seen(application, &checkout.content);
+            }
             commits.push(checkout.revision.clone());
             let made = or_fault!(self.manifests(look, reading, checkout, values).await?);
             tools.push(made.tool);

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
 use mlp_bus::Relay;
 use mlp_crds::argocd::ApplicationSpec;
 use mlp_crds::{AppProject, Application, PolicyExemption, Team};
 use mlp_model::{Class, Classified as _};
-use mlp_reconcile::{Store, watcher};
+use mlp_reconcile::{Store, pages, watcher};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::kinds::Kind;
 use super::render::Desired;
 use super::tenancy::SETTINGS;
 use super::{ApplicationReconciler, Caches, Parts, Watches};
@@ -148,35 +150,21 @@ async fn all<K>(api: Api<K>, chosen: ListParams, what: &str) -> Result<Store<K>,
 where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    let (mut params, mut found) = (chosen.limit(PAGE), Vec::new());
-    loop {
-        let page = api.list(&params).await;
-        let page = page.map_err(|source| Error::call(format!("list {what}"), source))?;
-        found.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(filled(found)),
-        }
-    }
+    let api = &api;
+    let found = pages(chosen.limit(PAGE), |page| async move { api.list(&page).await }, Some).await;
+    found.map(filled).map_err(|source| Error::call(format!("list {what}"), source))
 }
 
 /// Which Applications there are; what they want is no matter here.
 async fn placed(api: Api<Application>) -> Result<Store<Application>, Error> {
-    let (mut params, mut found) = (ListParams::default().limit(PAGE), Vec::new());
-    loop {
-        let page = api.list_metadata(&params).await;
-        let page = page.map_err(|source| Error::call("list applications", source))?;
-        let named = page.items.into_iter().map(|one| {
-            let mut application = Application::new(&one.name_any(), ApplicationSpec::default());
-            application.metadata.namespace = one.namespace();
-            application
-        });
-        found.extend(named);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(filled(found)),
-        }
-    }
+    let named = |one: PartialObjectMeta<Application>| {
+        let mut application = Application::new(&one.name_any(), ApplicationSpec::default());
+        application.metadata.namespace = one.namespace();
+        Some(application)
+    };
+    let (api, params) = (&api, ListParams::default().limit(PAGE));
+    let found = pages(params, |page| async move { api.list_metadata(&page).await }, named).await;
+    found.map(filled).map_err(|source| Error::call("list applications", source))
 }
 
 fn filled<K>(items: Vec<K>) -> Store<K>
@@ -209,7 +197,12 @@ impl ApplicationReconciler {
         };
         let held = hold::held(application.annotations());
         let misfit = match revision {
-            Some(named) => revision::misfit(named, request.origins.len()),
+            Some(named) => {
+                let sources = request.origins.len();
+                revision::misfit(named, sources).map(|names| {
+                    format!("revision `{named}` names {names}, and the Application has {sources} sources; name one for each, with commas")
+                })
+            }
             None => held.as_deref().and_then(|held| hold::misfit(held, &request)),
         };
         if let Some(wrong) = misfit {
@@ -241,8 +234,12 @@ impl ApplicationReconciler {
             let (standing, wanted) = match item.presence {
                 Presence::Synced => (Standing::Same, None),
                 Presence::Missing => {
-                    let why = self.refusal(desired).await?;
-                    (why.map_or(Standing::Missing, Standing::Refused), Some(desired.object.clone()))
+                    let tried = match &desired.kind {
+                        // It is not known yet what would be said of it.
+                        Some(kind) if !self.waits(desired) => self.tried(desired, kind).await?.err(),
+                        _ => None,
+                    };
+                    (tried.map_or(Standing::Missing, Standing::Refused), Some(desired.object.clone()))
                 }
                 Presence::KindMissing => (Standing::KindMissing, Some(desired.object.clone())),
                 // What is another's is not shown.
@@ -251,12 +248,9 @@ impl ApplicationReconciler {
                     continue;
                 }
                 Presence::Modified => match &desired.kind {
-                    Some(kind) => match self.patch(desired, kind, true).await {
+                    Some(kind) => match self.tried(desired, kind).await? {
                         Ok(tried) => (Standing::Changed, Some(shown(&tried))),
-                        Err(error) if error.class() == Class::Transient => return Err(error),
-                        Err(error) => {
-                            (Standing::Refused(words(&desired.id, &error)), Some(desired.object.clone()))
-                        }
+                        Err(why) => (Standing::Refused(why), Some(desired.object.clone())),
                     },
                     None => (Standing::KindMissing, None),
                 },
@@ -274,13 +268,16 @@ impl ApplicationReconciler {
 }
 
 impl ApplicationReconciler {
-    /// Why the API server would not let a new object be; nothing where it would, or where that is not known yet.
-    async fn refusal(&self, desired: &Desired) -> Result<Option<String>, Error> {
-        let waits = !desired.id.namespace.is_empty() && self.caches.obstacle(&desired.id.namespace).is_some();
-        let Some(kind) = desired.kind.as_ref().filter(|_| !waits) else { return Ok(None) };
+    /// Whether an object's namespace is not made, or not isolated, yet.
+    fn waits(&self, desired: &Desired) -> bool {
+        !desired.id.namespace.is_empty() && self.caches.obstacle(&desired.id.namespace).is_some()
+    }
+
+    /// What a sync would make of an object, or why the API server would not let it.
+    async fn tried(&self, desired: &Desired, kind: &Kind) -> Result<Result<Value, String>, Error> {
         match self.patch(desired, kind, true).await {
             Err(error) if error.class() == Class::Transient => Err(error),
-            tried => Ok(tried.err().map(|error| words(&desired.id, &error))),
+            tried => Ok(tried.map_err(|error| words(&desired.id, &error))),
         }
     }
 }

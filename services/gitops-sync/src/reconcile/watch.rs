@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::identity::{Owner, owner};
-use crate::domain::operation::RUNNING;
+use crate::domain::operation::{RUNNING, phase};
 use calm::{Calm, WINDOW, fingerprint};
 
 /// Kinds watched at the same time; beyond it drift is found by the periodic look alone.
@@ -124,8 +124,7 @@ impl Watcher {
                         true => known.remove(&name),
                         false => known.insert(name, now),
                     };
-                    let says_nothing_new =
-                        !is_gone && before == Some(now) && !is_under_way(&applications, &key);
+                    let says_nothing_new = !is_gone && before == Some(now) && !runs(&applications, &key);
                     if !says_nothing_new || calm.wakes_now(&key, Instant::now()) {
                         applications.wake(key);
                     }
@@ -155,18 +154,13 @@ async fn follow(
         let stream = api.watch_metadata(&WatchParams::default(), &version).await?;
         pin_mut!(stream);
         while let Some(event) = stream.try_next().await? {
+            let is_gone = matches!(event, WatchEvent::Deleted(_));
             match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
                     if let Some(newer) = object.metadata.resource_version.clone() {
                         version = newer;
                     }
-                    changed(&object, false);
-                }
-                WatchEvent::Deleted(object) => {
-                    if let Some(newer) = object.metadata.resource_version.clone() {
-                        version = newer;
-                    }
-                    changed(&object, true);
+                    changed(&object, is_gone);
                 }
                 WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
                 WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
@@ -189,11 +183,8 @@ fn tracked(
 }
 
 /// Whether an operation runs, which may wait for nothing but a status.
-fn is_under_way(applications: &Handle<Application>, key: &ObjectRef<Application>) -> bool {
-    let found = applications.store().get(key);
-    let phase =
-        found.as_ref().and_then(|one| Some(one.status.as_ref()?.operation_state.as_ref()?.phase.as_str()));
-    phase == Some(RUNNING)
+fn runs(applications: &Handle<Application>, key: &ObjectRef<Application>) -> bool {
+    applications.store().get(key).is_some_and(|application| phase(&application) == Some(RUNNING))
 }
 
 fn holds(application: &Application, resource: &ApiResource) -> bool {

@@ -11,6 +11,15 @@ use super::Output;
 /// Flags of `cargo mlp app`.
 #[derive(Debug, Args)]
 pub(crate) struct App {
+    #[command(flatten)]
+    pub(crate) call: AppCall,
+    #[command(subcommand)]
+    pub(crate) verb: AppVerb,
+}
+
+/// As whom gitops-sync is asked of which Application, and how the answer is shown.
+#[derive(Debug, Args)]
+pub(crate) struct AppCall {
     /// Call with the bearer token in this file instead of the administrator's.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
@@ -20,8 +29,6 @@ pub(crate) struct App {
     /// Output format.
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub(crate) output: Output,
-    #[command(subcommand)]
-    pub(crate) verb: AppVerb,
 }
 
 /// `cargo mlp app ...`
@@ -116,23 +123,15 @@ pub(crate) struct AppFindings {
 /// Flags of `cargo mlp diff`: those of `cargo mlp app`, and of its verb.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// Call with the bearer token in this file instead of the administrator's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token: Option<PathBuf>,
-    /// Namespace of the Application; found by its name where this is left out.
-    #[arg(short, long, value_name = "NAMESPACE")]
-    pub(crate) namespace: Option<String>,
-    /// Output format.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) diff: AppDiff,
+    call: AppCall,
+    #[command(flatten)]
+    diff: AppDiff,
 }
 
 impl From<Diff> for App {
-    fn from(flags: Diff) -> Self {
-        let Diff { token, namespace, output, diff } = flags;
-        Self { token, namespace, output, verb: AppVerb::Diff(diff) }
+    fn from(Diff { call, diff }: Diff) -> Self {
+        Self { call, verb: AppVerb::Diff(diff) }
     }
 }
 

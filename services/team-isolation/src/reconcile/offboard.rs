@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Resource, ResourceExt};
 use mlp_model::labels;
-use mlp_reconcile::Error as CallError;
+use mlp_reconcile::{Error as CallError, pages};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -124,17 +124,8 @@ async fn all<K>(api: &Api<K>, wanted: ListParams, what: &str) -> Result<Vec<K>, 
 where
     K: Clone + Debug + DeserializeOwned,
 {
-    let wanted = wanted.limit(BATCH);
-    let (mut all, mut page) = (Vec::new(), wanted.clone());
-    loop {
-        let listed = api.list(&page).await;
-        let listed = listed.map_err(|source| CallError::of(format!("list {what}"), source))?;
-        all.extend(listed.items);
-        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = wanted.clone().continue_token(&token),
-            None => return Ok(all),
-        }
-    }
+    let listed = pages(wanted.limit(BATCH), |page| async move { api.list(&page).await }, Some).await;
+    listed.map_err(|source| CallError::of(format!("list {what}"), source))
 }
 
 /// Changes what was seen, and nothing newer; what has gone meanwhile needs no change.

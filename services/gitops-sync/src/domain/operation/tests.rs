@@ -322,18 +322,18 @@ fn what_rules_forbid_does_not_begin_and_what_is_applied_is_healed() {
     case.last = Some(case.run());
     case.barred = Some("run-as-root: web");
     // It waited for its namespace, which has rules now; or a commit that breaks rules is to take its place.
-    let Step::Refuse(ended) = case.next() else { panic!("{:?}", case.next()) };
+    let Step::Barred(Some(ended), _) = case.next() else { panic!("{:?}", case.next()) };
     assert_eq!((ended.phase.as_str(), ended.message.as_deref()), (FAILED, case.barred));
     assert!(ended.finished_at.is_some());
     case.last = Some(ended);
-    assert_eq!(case.next(), Step::Blocked("run-as-root: web".into()));
+    assert_eq!(case.next(), Step::Barred(None, "run-as-root: web".into()));
     case.barred = None;
     assert!(is_automated(&case.run()), "once the rule is lifted it goes on");
     case.barred = Some("run-as-root: web");
 
     // By hand it is refused, and may be tried.
     case.asked = Some(Operation { sync: Some(SyncOperation::default()), ..Operation::default() });
-    let Step::Refuse(state) = case.next() else { panic!("{:?}", case.next()) };
+    let Step::Barred(Some(state), _) = case.next() else { panic!("{:?}", case.next()) };
     assert_eq!(state.phase, ERROR);
     // Once the rule is lifted, automated sync does what it was kept from.
     let lifted = Case {
@@ -352,6 +352,6 @@ fn what_rules_forbid_does_not_begin_and_what_is_applied_is_healed() {
     let mut heals = SyncOperation::default();
     heals.rest.insert(HEAL_COUNT.into(), json!(1));
     case.asked = Some(Operation { initiated_by: Some(by), sync: Some(heals), ..Operation::default() });
-    let Step::Refuse(state) = case.next() else { panic!("{:?}", case.next()) };
+    let Step::Barred(Some(state), _) = case.next() else { panic!("{:?}", case.next()) };
     assert_eq!((state.phase.as_str(), state.message.as_deref()), (ERROR, case.barred));
 }

@@ -55,7 +55,8 @@ fn found_by(
     let ids: Vec<ObjectId> = objects.iter().map(|object| ObjectId::of(object).unwrap()).collect();
     let judged =
         objects.iter().zip(&ids).map(|(object, id)| Judged { id, object, file: "app/web.yaml", line: 3 });
-    let asker = Asker { application: ("ml", "shop"), exemptions, now: now() };
+    let exemptions: Vec<&PolicyExemptionSpec> = exemptions.iter().collect();
+    let asker = Asker { application: ("ml", "shop"), exemptions: &exemptions, now: now() };
     judge(asker, &judged.collect::<Vec<_>>(), demands)
 }
 

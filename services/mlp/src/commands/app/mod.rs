@@ -39,19 +39,19 @@ struct Place {
 /// Runs one of the verbs.
 pub(crate) async fn app(global: &Global, flags: &cli::App) -> Outcome {
     if let AppVerb::New(new) = &flags.verb {
-        return new::new(new, flags.namespace.as_deref());
+        return new::new(new, flags.call.namespace.as_deref());
     }
     let platform = Platform::load(&global.state()?)?;
-    let channel = calls::connect(&platform, SERVICE, flags.token.as_ref()).await?;
+    let channel = calls::connect(&platform, SERVICE, flags.call.token.as_ref()).await?;
     let mut client = Client::new(channel);
     let AppVerb::List = &flags.verb else { return one(&mut client, flags).await };
-    let applications = all(&mut client, flags.namespace.as_deref().unwrap_or_default()).await?;
+    let applications = all(&mut client, flags.call.namespace.as_deref().unwrap_or_default()).await?;
     let answer = proto::ListApplicationsResponse { applications, ..Default::default() };
-    said(flags.output, &answer, |answer| print::list(&answer.applications))
+    said(flags.call.output, &answer, |answer| print::list(&answer.applications))
 }
 
 async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
-    let output = flags.output;
+    let output = flags.call.output;
     let name = match &flags.verb {
         AppVerb::List | AppVerb::New(_) => return Ok(()),
         AppVerb::Get { name }
@@ -64,7 +64,7 @@ async fn one(client: &mut Client, flags: &cli::App) -> Outcome {
         AppVerb::Sync(flags) => &flags.name,
         AppVerb::Rollback(flags) => &flags.name,
     };
-    let place = find(client, flags.namespace.as_deref(), name).await?;
+    let place = find(client, flags.call.namespace.as_deref(), name).await?;
     let Place { namespace, name } = place.clone();
     match &flags.verb {
         AppVerb::List | AppVerb::New(_) => Ok(()),
@@ -126,7 +126,7 @@ async fn follow(
     let asked = asked.unwrap_or_default();
     if !wait.wait {
         let answer = proto::GetApplicationResponse { application: Some(asked) };
-        return said(flags.output, &answer, |answer| print::asked(answer.application.as_ref()));
+        return said(flags.call.output, &answer, |answer| print::asked(answer.application.as_ref()));
     }
     let deadline = tokio::time::Instant::now() + wait.timeout;
     // Starts are told in seconds: one that begins right after another may have the same.
@@ -143,7 +143,7 @@ async fn follow(
         let has_begun = begun && !now.operation_waits;
         let is_over = matches!(now.operation_phase.as_str(), "Succeeded" | "Failed" | "Error");
         if has_begun && is_over {
-            said(flags.output, &answer, |answer| print::one(answer.application.as_ref()))?;
+            said(flags.call.output, &answer, |answer| print::one(answer.application.as_ref()))?;
             return match now.operation_phase.as_str() {
                 "Succeeded" => Ok(()),
                 phase => Err(Failure::failed(format!("{phase}: {}", now.operation_message))),
