@@ -31,12 +31,14 @@ async fn mode(maps: &Api<ConfigMap>, value: &str) -> Tested {
     Ok(())
 }
 
-/// Waits until no sync is under way.
-async fn rests(applications: &Api<Application>) -> Tested {
-    until(applications, "fleet-web", "the end of the sync", |one| {
+/// Waits until the sync under way is over and the last of at least `syncs` in the history: what is
+/// applied is seen before that, and a commit in between takes an unfinished sync over.
+async fn rests(applications: &Api<Application>, syncs: usize) -> Tested {
+    until(applications, "fleet-web", &format!("the end of sync {syncs}"), |one| {
         let status = one.status.clone().unwrap_or_default();
         let is_synced = status.sync.is_some_and(|sync| sync.status == "Synced");
-        is_synced && status.operation_state.is_some_and(|state| state.phase == "Succeeded")
+        let is_done = status.operation_state.is_some_and(|state| state.phase == "Succeeded");
+        is_synced && is_done && status.history.len() >= syncs
     })
     .await?;
     Ok(())
@@ -58,11 +60,12 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     apply::<ApplicationSet>(&client, Some("fleet-team"), &set(&folder)).await?;
     let maps = Api::<ConfigMap>::namespaced(client.clone(), "fleet-team");
     mode(&maps, "one").await?;
+    let applications = Api::<Application>::namespaced(client.clone(), "fleet-team");
+    rests(&applications, 1).await?;
 
     commit(at, FILE, &config_map("two"))?;
     mode(&maps, "two").await?;
-    let applications = Api::<Application>::namespaced(client.clone(), "fleet-team");
-    rests(&applications).await?;
+    rests(&applications, 2).await?;
     let done = mlp_ok(&["app", "sync", "fleet-web", "--wait"]);
     assert!(done.contains("Succeeded") && done.contains("ConfigMap"), "{done}");
     let tried = mlp_ok(&["app", "sync", "fleet-web", "--dry-run", "--wait"]);
@@ -97,7 +100,7 @@ async fn a_team_makes_applications_of_folders_and_goes_back_to_what_was() -> Tes
     fails(&["app", "manifests", "fleet-web", "--revision", "gone"], "no branch, tag or commit `gone`");
     mlp_ok(&["app", "release", "fleet-web"]);
     mode(&maps, "three").await?;
-    rests(&applications).await?;
+    rests(&applications, 4).await?;
 
     // One more in four steps: it is written, committed, and found by the set.
     let new =
