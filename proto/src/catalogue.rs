@@ -168,6 +168,24 @@ pub const EVENTS: &[EventSpec] = &[
         "The application as a whole became better or worse.",
     ),
     event(
+        ("gitops", "revision-observed", "mlp.gitops.events.v1.RevisionObserved"),
+        "Application",
+        GITOPS_READERS,
+        "Git came to want something else of an application.",
+    ),
+    event(
+        ("gitops", "drift-detected", "mlp.gitops.events.v1.DriftDetected"),
+        "Application",
+        GITOPS_READERS,
+        "What is live became another than was synced.",
+    ),
+    event(
+        ("gitops", "drift-healed", "mlp.gitops.events.v1.DriftHealed"),
+        "Application",
+        GITOPS_READERS,
+        "What had become another is as git says again.",
+    ),
+    event(
         ("cost", "metering-started", "mlp.cost.events.v1.MeteringStarted"),
         "Team",
         COST_READERS,

@@ -142,3 +142,129 @@ impl ::prost::Name for ApplicationHealthChanged {
         "/mlp.gitops.events.v1.ApplicationHealthChanged".into()
     }
 }
+/// Git came to want something else of an application: the first revision that was read, or a commit that changes it.
+/// What follows is stated by itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevisionObserved {
+    /// The team it belongs to, or \_platform.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// Namespace of the Application.
+    #[prost(string, tag = "2")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name of the Application.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// uid of the Application.
+    #[prost(string, tag = "4")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Application.
+    #[prost(int64, tag = "5")]
+    pub generation: i64,
+    /// AppProject.
+    #[prost(string, tag = "6")]
+    pub project: ::prost::alloc::string::String,
+    /// URL of the repository, without credentials.
+    #[prost(string, tag = "7")]
+    pub repo_url: ::prost::alloc::string::String,
+    /// Commit that was read.
+    #[prost(string, tag = "8")]
+    pub revision: ::prost::alloc::string::String,
+    /// Commit that was stated before, where there was one.
+    #[prost(string, tag = "9")]
+    pub previous_revision: ::prost::alloc::string::String,
+    /// Whether automated sync follows.
+    #[prost(bool, tag = "10")]
+    pub automated: bool,
+}
+impl ::prost::Name for RevisionObserved {
+    const NAME: &'static str = "RevisionObserved";
+    const PACKAGE: &'static str = "mlp.gitops.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.events.v1.RevisionObserved".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.events.v1.RevisionObserved".into()
+    }
+}
+/// What is live became another than was synced, with nothing changed in git. Stated once until it is healed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DriftDetected {
+    /// The team it belongs to, or \_platform.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// Namespace of the Application.
+    #[prost(string, tag = "2")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name of the Application.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// uid of the Application.
+    #[prost(string, tag = "4")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Application.
+    #[prost(int64, tag = "5")]
+    pub generation: i64,
+    /// Commit that was synced.
+    #[prost(string, tag = "6")]
+    pub revision: ::prost::alloc::string::String,
+    /// Objects that are missing, changed or left over, at most 200.
+    #[prost(message, repeated, tag = "7")]
+    pub resources: ::prost::alloc::vec::Vec<
+        super::super::super::common::v1::ResourceRef,
+    >,
+    /// How many objects there are; more than `resources` where that was cut.
+    #[prost(int32, tag = "8")]
+    pub resource_count: i32,
+    /// Whether self-heal follows.
+    #[prost(bool, tag = "9")]
+    pub self_heal: bool,
+}
+impl ::prost::Name for DriftDetected {
+    const NAME: &'static str = "DriftDetected";
+    const PACKAGE: &'static str = "mlp.gitops.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.events.v1.DriftDetected".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.events.v1.DriftDetected".into()
+    }
+}
+/// What had become another is as git says again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriftHealed {
+    /// The team it belongs to, or \_platform.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// Namespace of the Application.
+    #[prost(string, tag = "2")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Name of the Application.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// uid of the Application.
+    #[prost(string, tag = "4")]
+    pub uid: ::prost::alloc::string::String,
+    /// Generation of the Application.
+    #[prost(int64, tag = "5")]
+    pub generation: i64,
+    /// Commit that is live.
+    #[prost(string, tag = "6")]
+    pub revision: ::prost::alloc::string::String,
+    /// When it was detected.
+    #[prost(message, optional, tag = "7")]
+    pub detected_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether self-heal undid it; else somebody did, or another revision was applied.
+    #[prost(bool, tag = "8")]
+    pub self_healed: bool,
+}
+impl ::prost::Name for DriftHealed {
+    const NAME: &'static str = "DriftHealed";
+    const PACKAGE: &'static str = "mlp.gitops.events.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "mlp.gitops.events.v1.DriftHealed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/mlp.gitops.events.v1.DriftHealed".into()
+    }
+}

@@ -3,11 +3,12 @@
 //! The companion `ApplicationRecord` remembers the last statement; the facts enter its outbox in the
 //! write that moves it on, so each edge is stated once however often it is computed.
 
+use jiff::Timestamp;
 use mlp_crds::ApplicationRecordStatus;
 use mlp_crds::argocd::{ApplicationCondition, ApplicationStatus, OperationState};
 use sha2::{Digest as _, Sha256};
 
-use super::operation::{ERROR, FAILED, RUNNING};
+use super::operation::{ERROR, FAILED, RUNNING, is_heal, seconds};
 use super::picture::SyncWord;
 use super::revision;
 use super::status::SYNC;
@@ -32,16 +33,37 @@ pub enum Statement {
         /// Now.
         current: String,
     },
+    /// Git came to want something else.
+    Observed {
+        /// The revision that was stated before, where there was one.
+        previous: Option<String>,
+    },
+    /// What is live became another than was synced.
+    Drifted,
+    /// What had become another is as git says again.
+    Healed {
+        /// Since when it was another, RFC 3339.
+        since: String,
+    },
 }
 
-/// Moves `record` on to `status` and returns what is to be stated. Calling it again with the same
-/// status returns nothing. `content` is a digest of what git wants: a commit that changes nothing of it is no news.
-pub fn advance(
-    record: &mut ApplicationRecordStatus,
-    status: &ApplicationStatus,
-    content: Option<&str>,
-    generation: i64,
-) -> Vec<Statement> {
+/// What a look came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The status that is to be written.
+    pub status: &'a ApplicationStatus,
+    /// A digest of what git wants, where that is known: a commit that changes nothing of it is no news.
+    pub content: Option<&'a str>,
+    /// The Application's generation.
+    pub generation: i64,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Moves `record` on to what was seen and returns what is to be stated. Calling it again with the same
+/// status returns nothing.
+pub fn advance(record: &mut ApplicationRecordStatus, seen: Seen<'_>) -> Vec<Statement> {
+    let Seen { status, content, generation, now } = seen;
     let mut statements = Vec::new();
     let sync = status.sync.clone().unwrap_or_default();
     let revision = revision::compared(&sync);
@@ -53,11 +75,23 @@ pub fn advance(
         (Some(stated), Some(content)) => stated != content,
         _ => record.revision != revision,
     };
+    if observes(record, content) {
+        statements.push(Statement::Observed { previous: record.revision.clone() });
+    }
+    if drifts(record, seen, operation) {
+        statements.push(Statement::Drifted);
+        record.drifted_since = Some(seconds(now));
+    }
     if synced && (record.sync.as_deref() != Some("Synced") || is_other) {
         statements.push(Statement::Synced);
+        record.synced_by = operation.and_then(named);
     }
-    if synced && content.is_some() {
-        record.content = content.map(str::to_owned);
+    if let Some(since) = record.drifted_since.take_if(|_| synced) {
+        statements.push(Statement::Healed { since });
+    }
+    if content.is_some() && (synced || (running(operation) && record.content.as_deref() != content)) {
+        // Once something else is being applied, what was synced is no measure of what is live.
+        record.content = content.filter(|_| synced).map(str::to_owned);
     }
     let key = failure.as_ref().map(|(reason, message)| {
         // A commit that changes nothing of what fails is no other failure.
@@ -73,9 +107,9 @@ pub fn advance(
     record.health = health.or(record.health.take());
     record.failure = key;
     // A source that cannot be read says nothing about what is synced: back again is no new sync.
-    if running(operation) {
+    if running(operation) && !was_stated(record, operation) {
         record.sync = Some(SyncWord::OutOfSync.as_str().into());
-    } else if sync.status != SyncWord::Unknown.as_str() {
+    } else if !running(operation) && sync.status != SyncWord::Unknown.as_str() {
         record.sync = Some(sync.status);
     }
     if is_other || !statements.is_empty() {
@@ -84,6 +118,37 @@ pub fn advance(
     record.phase = operation.map(|state| state.phase.clone());
     record.observed_generation = Some(generation);
     statements
+}
+
+/// Whether git wants something else than was stated; notes what it wants.
+fn observes(record: &mut ApplicationRecordStatus, content: Option<&str>) -> bool {
+    let Some(content) = content.filter(|content| record.observed.as_deref() != Some(content)) else {
+        return false;
+    };
+    // A record of before this was stated knows it from what was synced.
+    let is_known = record.observed.is_none() && record.content.as_deref() == Some(content);
+    record.observed = Some(content.to_owned());
+    !is_known
+}
+
+/// Whether what is live became another than was synced, which is not stated yet.
+fn drifts(record: &ApplicationRecordStatus, seen: Seen<'_>, operation: Option<&OperationState>) -> bool {
+    let is_out = seen.status.sync.as_ref().is_some_and(|sync| sync.status == SyncWord::OutOfSync.as_str());
+    let was_synced = seen.content.is_some() && record.content.as_deref() == seen.content;
+    let heals = operation.is_some_and(|state| is_heal(&state.operation));
+    is_out && was_synced && record.drifted_since.is_none() && (heals || !running(operation))
+}
+
+/// Whether it is stated already that the operation has synced: its end was not written, and comes again.
+fn was_stated(record: &ApplicationRecordStatus, operation: Option<&OperationState>) -> bool {
+    let name = operation.and_then(named);
+    name.is_some() && name == record.synced_by && record.sync.as_deref() == Some("Synced")
+}
+
+/// What tells an operation from others, of the same second, too.
+fn named(state: &OperationState) -> Option<String> {
+    let asked = serde_json::to_string(&state.operation).unwrap_or_default();
+    Some(digest(&[state.started_at.as_deref()?, &asked]))
 }
 
 fn running(operation: Option<&OperationState>) -> bool {
@@ -109,113 +174,4 @@ fn digest(parts: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use mlp_crds::argocd::{HealthStatus, SyncOperation, SyncStatus};
-
-    use super::*;
-
-    fn status(sync: &str, revision: &str, health: &str, phase: &str) -> ApplicationStatus {
-        ApplicationStatus {
-            sync: Some(SyncStatus {
-                status: sync.into(),
-                revision: Some(revision.into()),
-                ..Default::default()
-            }),
-            health: Some(HealthStatus { status: Some(health.into()), ..Default::default() }),
-            operation_state: Some(OperationState { phase: phase.into(), ..Default::default() }),
-            ..ApplicationStatus::default()
-        }
-    }
-
-    fn names(statements: &[Statement]) -> Vec<&'static str> {
-        let name = |statement: &Statement| match statement {
-            Statement::Synced => "synced",
-            Statement::Failed { .. } => "failed",
-            Statement::HealthChanged { .. } => "health",
-        };
-        statements.iter().map(name).collect()
-    }
-
-    #[test]
-    fn what_a_person_ends_is_no_failure_and_no_sync_while_it_ends() {
-        let mut record = ApplicationRecordStatus::default();
-        let ends = status("Synced", "r1", "Healthy", "Terminating");
-        assert_eq!(names(&advance(&mut record, &ends, None, 1)), ["health"]);
-        let mut ended = status("OutOfSync", "r1", "Healthy", "Failed");
-        ended.operation_state.as_mut().unwrap().message = Some("Operation terminated".into());
-        let said = "the sync to r1 failed and is not tried again: Operation terminated".into();
-        ended.conditions =
-            vec![ApplicationCondition { type_: SYNC.into(), message: said, ..Default::default() }];
-        assert!(advance(&mut record, &ended, None, 1).is_empty());
-        ended.conditions[0].type_ = "ComparisonError".into();
-        assert_eq!(names(&advance(&mut record, &ended, None, 1)), ["failed"]);
-    }
-
-    #[test]
-    fn each_edge_is_stated_once() {
-        let mut record = ApplicationRecordStatus::default();
-        for (status, expected) in [
-            (status("OutOfSync", "r1", "Missing", "Running"), vec!["health"]),
-            (status("Synced", "r1", "Progressing", "Succeeded"), vec!["synced", "health"]),
-            (status("Synced", "r1", "Healthy", "Succeeded"), vec!["health"]),
-            (status("Synced", "r2", "Healthy", "Succeeded"), vec!["synced"]),
-            (status("OutOfSync", "r2", "Healthy", "Running"), vec![]),
-            (status("Synced", "r2", "Healthy", "Succeeded"), vec!["synced"]),
-            (status("Unknown", "r2", "Healthy", "Succeeded"), vec![]),
-            (status("Synced", "r2", "Healthy", "Succeeded"), vec![]),
-            (status("OutOfSync", "r3", "Healthy", "Failed"), vec!["failed"]),
-            (status("OutOfSync", "r4", "Healthy", "Failed"), vec!["failed"]),
-            (status("Synced", "r4", "Healthy", "Succeeded"), vec!["synced"]),
-        ] {
-            assert_eq!(names(&advance(&mut record, &status, None, 1)), expected, "{status:?}");
-            assert!(advance(&mut record, &status, None, 1).is_empty(), "stated twice: {status:?}");
-        }
-    }
-
-    #[test]
-    fn a_condition_is_a_failure_and_a_new_message_a_new_one() {
-        let mut record = ApplicationRecordStatus::default();
-        let mut broken = status("Unknown", "r1", "Healthy", "Succeeded");
-        advance(&mut record, &broken, None, 1);
-        let condition = |message: &str| ApplicationCondition {
-            type_: "ComparisonError".into(),
-            message: message.into(),
-            last_transition_time: None,
-        };
-        broken.conditions = vec![condition("a.yaml:1: x")];
-        let expected = Statement::Failed { reason: "ComparisonError".into(), message: "a.yaml:1: x".into() };
-        assert_eq!(advance(&mut record, &broken, None, 1), [expected]);
-        broken.conditions = vec![condition("a.yaml:2: y")];
-        assert_eq!(names(&advance(&mut record, &broken, None, 1)), ["failed"]);
-        broken.conditions.clear();
-        assert!(advance(&mut record, &broken, None, 1).is_empty());
-    }
-
-    #[test]
-    fn one_that_only_tries_states_nothing() {
-        let mut record = ApplicationRecordStatus::default();
-        let before = status("Synced", "r1", "Healthy", "Succeeded");
-        advance(&mut record, &before, None, 1);
-        for phase in ["Running", "Failed", "Succeeded"] {
-            let mut tries = status("Synced", "r1", "Healthy", phase);
-            let sync = SyncOperation { dry_run: true, ..SyncOperation::default() };
-            tries.operation_state.as_mut().unwrap().operation.sync = Some(sync);
-            assert_eq!(advance(&mut record, &tries, None, 1), [], "{phase}");
-        }
-    }
-
-    #[test]
-    fn a_commit_that_changes_nothing_is_no_news() {
-        let mut record = ApplicationRecordStatus::default();
-        let at = |revision: &str| status("Synced", revision, "Healthy", "Succeeded");
-        assert_eq!(names(&advance(&mut record, &at("a"), Some("x"), 1)), ["synced", "health"]);
-        let before = record.clone();
-        assert!(advance(&mut record, &at("b"), Some("x"), 1).is_empty());
-        assert_eq!(record, before, "nor a write");
-        assert_eq!(names(&advance(&mut record, &at("c"), Some("y"), 1)), ["synced"]);
-        assert_eq!(record.revision.as_deref(), Some("c"));
-        let drifted = status("OutOfSync", "d", "Healthy", "Running");
-        assert!(advance(&mut record, &drifted, Some("y"), 1).is_empty());
-        assert_eq!(names(&advance(&mut record, &at("d"), Some("y"), 1)), ["synced"], "healed");
-    }
-}
+mod tests;

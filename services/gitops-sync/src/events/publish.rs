@@ -4,8 +4,7 @@ use kube::ResourceExt;
 use mlp_crds::Application;
 use mlp_crds::argocd::ApplicationStatus;
 use mlp_model::{Context, FactDraft, Flow, labels};
-use mlp_proto::gitops::events::v1 as proto;
-use mlp_proto::{Message, Name};
+use mlp_proto::{EventSpec, Message, Name};
 
 use super::wire;
 use crate::domain::statement::Statement;
@@ -18,23 +17,18 @@ pub fn draft(
     team: String,
 ) -> FactDraft {
     let (name, message_type, data) = match statement {
-        Statement::Synced => (
-            "application-synced",
-            type_name::<proto::ApplicationSynced>(),
-            wire::synced(application, status, team.clone()).encode_to_vec(),
-        ),
+        Statement::Synced => encoded(&wire::synced(application, status, team.clone())),
         Statement::Failed { reason, message } => {
-            let fact = wire::failed(application, status, team.clone(), reason, message);
-            ("sync-failed", type_name::<proto::SyncFailed>(), fact.encode_to_vec())
+            encoded(&wire::failed(application, status, team.clone(), reason, message))
         }
         Statement::HealthChanged { previous, current } => {
-            let fact = wire::health_changed(application, status, team.clone(), previous.as_deref(), current);
-            (
-                "application-health-changed",
-                type_name::<proto::ApplicationHealthChanged>(),
-                fact.encode_to_vec(),
-            )
+            encoded(&wire::health_changed(application, status, team.clone(), previous.as_deref(), current))
         }
+        Statement::Observed { previous } => {
+            encoded(&wire::observed(application, status, team.clone(), previous.as_deref()))
+        }
+        Statement::Drifted => encoded(&wire::drifted(application, status, team.clone())),
+        Statement::Healed { since } => encoded(&wire::healed(application, status, team.clone(), since)),
     };
     let uid = application.uid().unwrap_or_default();
     let traceparent = application.annotations().get(labels::TRACEPARENT).map(String::as_str);
@@ -56,14 +50,16 @@ pub fn draft(
     }
 }
 
-/// The full protobuf name as the catalogue spells it.
-fn type_name<M: Name>() -> &'static str {
-    let name = M::full_name();
-    mlp_proto::EventSpec::of(&name).map_or("", |event| event.message)
+/// The fact's name and its message's, as the catalogue has them, and the message.
+fn encoded<M: Message + Name>(message: &M) -> (&'static str, &'static str, Vec<u8>) {
+    let event = EventSpec::of(&M::full_name());
+    let (fact, name) = event.map(|event| (event.fact, event.message)).unwrap_or_default();
+    (fact, name, message.encode_to_vec())
 }
 
 #[cfg(test)]
 mod tests {
+    use mlp_proto::gitops::events::v1 as proto;
     use serde_json::json;
 
     use super::*;
@@ -81,9 +77,11 @@ mod tests {
     fn each_fact_is_in_the_catalogue_under_its_name() {
         let failed = Statement::Failed { reason: "SyncError".into(), message: "m".into() };
         let health = Statement::HealthChanged { previous: None, current: "Healthy".into() };
-        for statement in [Statement::Synced, failed, health] {
+        let healed = Statement::Healed { since: "2026-01-01T00:00:00Z".into() };
+        let all = [Statement::Observed { previous: None }, Statement::Synced, Statement::Drifted];
+        for statement in all.into_iter().chain([failed, health, healed]) {
             let draft = draft(&statement, &application(), &ApplicationStatus::default(), "ml".into());
-            let event = mlp_proto::EventSpec::of(draft.message_type).unwrap();
+            let event = EventSpec::of(draft.message_type).unwrap();
             assert_eq!((event.fact, event.context, event.kind), (draft.name, "gitops", draft.kind));
         }
     }
@@ -104,5 +102,33 @@ mod tests {
         assert_eq!(message.resources[0].group, "apps");
         assert_eq!(message.started_at.unwrap().seconds, 1_767_225_600);
         assert_eq!(draft.flow, Flow::derive("u-1", 3).traceparent());
+    }
+
+    #[test]
+    fn drift_names_what_differs_and_whether_self_heal_undid_it() {
+        let status = |count: Option<u32>| -> ApplicationStatus {
+            let sync = count.map_or(json!({}), |count| json!({"autoHealAttemptsCount": count}));
+            serde_json::from_value(json!({
+                "sync": {"status": "OutOfSync", "revision": "abc"},
+                "resources": [{"version": "v1", "kind": "ConfigMap", "name": "a", "status": "OutOfSync"},
+                              {"version": "v1", "kind": "ConfigMap", "name": "b", "status": "Synced"}],
+                "operationState": {"operation": {"sync": sync}, "phase": "Succeeded", "startedAt": "2026-01-01T00:00:00Z"},
+            }))
+            .unwrap()
+        };
+        let drifted = draft(&Statement::Drifted, &application(), &status(None), "ml".into());
+        let message = proto::DriftDetected::decode(drifted.data.as_slice()).unwrap();
+        assert_eq!((message.resources[0].name.as_str(), message.resource_count), ("a", 1));
+        assert!(!message.self_heal);
+        let healed = |count: Option<u32>, since: &str| {
+            let statement = Statement::Healed { since: since.into() };
+            let draft = draft(&statement, &application(), &status(count), "ml".into());
+            proto::DriftHealed::decode(draft.data.as_slice()).unwrap()
+        };
+        assert!(healed(Some(1), "2026-01-01T00:00:00Z").self_healed);
+        assert!(!healed(None, "2026-01-01T00:00:00Z").self_healed);
+        let later = healed(Some(1), "2026-01-01T00:00:01Z");
+        assert!(!later.self_healed, "that was another drift");
+        assert_eq!(later.detected_at.unwrap().seconds, 1_767_225_601);
     }
 }

@@ -19,14 +19,17 @@ use serde_json::json;
 
 use super::ApplicationReconciler;
 use crate::domain::revision;
-use crate::domain::statement::{self, Statement};
-use crate::domain::status::{Outcome, build};
+use crate::domain::statement::{self, Seen, Statement};
+use crate::domain::status::{Outcome, build, differing};
 use crate::domain::{REFRESH, SERVICE};
 use crate::error::Error;
 use crate::events::publish;
 
 /// History kept where the spec could not be read.
 const HISTORY: usize = 10;
+
+/// Objects named in one Event.
+const NAMED: usize = 5;
 
 /// The last fact of each record that the broker has and the record no longer holds.
 #[derive(Default)]
@@ -107,7 +110,8 @@ impl ApplicationReconciler {
         // What was only tried is not what is compared.
         let picture = outcome.picture.as_ref().filter(|_| !outcome.rehearses);
         let content = picture.map(|picture| picture.content.as_str());
-        let statements = statement::advance(&mut stated, next, content, generation);
+        let seen = Seen { status: next, content, generation, now };
+        let statements = statement::advance(&mut stated, seen);
         simulated(&mut stated.conditions, outcome.simulated, generation, now);
         let cause = mlp_reconcile::current_traceparent();
         for statement in &statements {
@@ -142,6 +146,15 @@ impl ApplicationReconciler {
                 let note = format!("health is {current}, was {before}");
                 self.recorder.normal(application, "ResourceUpdated", "Observe", note).await;
             }
+            Statement::Drifted => {
+                let drifted: Vec<_> = differing(status).collect();
+                let named = drifted.iter().take(NAMED).map(|one| format!("{} {}", one.kind, one.name));
+                let named = named.collect::<Vec<_>>().join(", ");
+                let note = format!("{} objects differ from git at {revision}: {named}", drifted.len());
+                self.recorder.warning(application, "DriftDetected", "Observe", note).await;
+            }
+            // What follows is said, too.
+            Statement::Observed { .. } | Statement::Healed { .. } => {}
         }
     }
 

@@ -55,12 +55,22 @@ pub struct ApplicationRecordStatus {
     /// Last stated phase of an operation: Succeeded, Failed, Error or Running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
+    /// Digest of the operation that was last stated to have synced: it is not stated again where the end of it has to be
+    /// written once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_by: Option<String>,
     /// Git revision of the last statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// Digest of what git wanted when it was last stated to be in sync: a commit that changes nothing of it is no news.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Digest of what git was last stated to want, in sync or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<String>,
+    /// Since when what is live is another than was synced, RFC 3339; absent where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drifted_since: Option<String>,
     /// Last stated health.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,
