@@ -32,6 +32,10 @@ pub enum Phase {
     PostSync,
     /// After a sync has failed.
     SyncFail,
+    /// Before the objects of an Application go with it.
+    PreDelete,
+    /// After they are gone.
+    PostDelete,
 }
 
 impl Phase {
@@ -42,6 +46,8 @@ impl Phase {
             Self::Sync => "Sync",
             Self::PostSync => "PostSync",
             Self::SyncFail => "SyncFail",
+            Self::PreDelete => "PreDelete",
+            Self::PostDelete => "PostDelete",
         }
     }
 
@@ -54,8 +60,6 @@ impl Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hook {
     phases: u8,
-    /// It is for the end of its Application, too or only.
-    pub at_deletion: bool,
     /// Deleted once the sync has succeeded.
     pub on_success: bool,
     /// Deleted once the sync has failed.
@@ -70,10 +74,17 @@ impl Hook {
         self.phases & phase.bit() != 0
     }
 
-    /// Whether it runs at all: one that is skipped, or is for another time, does not.
-    pub const fn runs(self) -> bool {
-        self.phases != 0
+    /// Whether it runs in a sync: one that is skipped, or is for another time, does not.
+    pub const fn runs_in_sync(self) -> bool {
+        self.phases & !Self::AT_THE_END != 0
     }
+
+    /// Whether it runs at the end of its Application.
+    pub const fn runs_at_the_end(self) -> bool {
+        self.phases & Self::AT_THE_END != 0
+    }
+
+    const AT_THE_END: u8 = Phase::PreDelete.bit() | Phase::PostDelete.bit();
 
     /// Reads the annotations of an object; none where it is no hook.
     ///
@@ -90,10 +101,8 @@ impl Hook {
                     "Sync" => Phase::Sync.bit(),
                     "PostSync" => Phase::PostSync.bit(),
                     "SyncFail" => Phase::SyncFail.bit(),
-                    "PreDelete" | "PostDelete" => {
-                        hook.at_deletion = true;
-                        0
-                    }
+                    "PreDelete" => Phase::PreDelete.bit(),
+                    "PostDelete" => Phase::PostDelete.bit(),
                     "Skip" => 0,
                     other => return Err((HOOK, other.to_owned())),
                 };
@@ -108,10 +117,8 @@ impl Hook {
                 hook.phases |= match word {
                     "pre-install" | "pre-upgrade" => Phase::PreSync.bit(),
                     "post-install" | "post-upgrade" => Phase::PostSync.bit(),
-                    "pre-delete" | "post-delete" => {
-                        hook.at_deletion = true;
-                        0
-                    }
+                    "pre-delete" => Phase::PreDelete.bit(),
+                    "post-delete" => Phase::PostDelete.bit(),
                     "pre-rollback" | "post-rollback" | "test" | "test-success" | "test-failure"
                     | "crd-install" => 0,
                     other => return Err((HELM_HOOK, other.to_owned())),

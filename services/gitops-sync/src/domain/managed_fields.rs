@@ -1,6 +1,6 @@
 //! Which fields of an object a field manager owns: `metadata.managedFields`, format `FieldsV1` (KEP-555).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::SERVICE;
 use super::jq::Step;
@@ -38,36 +38,77 @@ pub fn owned(managed: &Value, managers: &[String], object: &Value) -> Vec<Vec<St
     found
 }
 
-/// `managedFields` in which what tools before us declared is ours, so that an apply takes away what git does not say;
-/// none where there is nothing of theirs, or we have applied the object before: what is declared beside us later is not
-/// ours. Managers in `spared` keep theirs. An apply has one entry, of one version: what was declared in another version
-/// than the first stays where it is.
-pub fn taken_over(managed: &Value, spared: &[&String]) -> Option<Value> {
+/// Whose fields an apply takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Those of tools that declare whole objects, where we have not applied the object yet: what is declared beside us
+    /// later is not ours.
+    Declared,
+    /// Everybody's, each time: what git does not say goes. What holds an object (finalizers, owners) stays.
+    All,
+}
+
+/// `managedFields` in which what others said of an object is ours, so that an apply takes away what git does not say;
+/// none where there is nothing to take. Managers in `spared` keep theirs. An apply has one entry, of one version: what
+/// was said in another version than ours, or else the first, stays where it is.
+pub fn taken_over(managed: &Value, spared: &[&String], taken: Taken) -> Option<Value> {
     let entries = managed.as_array()?;
-    let text =
-        |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let is_ours = |entry: &Value| text(entry, "manager") == SERVICE && text(entry, "operation") == "Apply";
-    if entries.iter().any(is_ours) {
+    let ours = entries.iter().find(|entry| is_ours(entry));
+    if taken == Taken::Declared && ours.is_some() {
         return None;
     }
     let is_theirs = |entry: &Value| {
         let manager = text(entry, "manager");
         // What came by a subresource is somebody else's: `kubectl scale`, a status.
         text(entry, "subresource").is_empty()
-            && DECLARERS.contains(&manager.as_str())
+            && !is_ours(entry)
+            && (taken == Taken::All || DECLARERS.contains(&manager))
             && !spared.iter().any(|spared| **spared == manager)
     };
     let first = entries.iter().find(|entry| is_theirs(entry))?;
-    let version = text(first, "apiVersion");
-    let moves = |entry: &&Value| is_theirs(entry) && text(entry, "apiVersion") == version;
-    let mut fields = json!({});
-    for entry in entries.iter().filter(moves) {
-        unite(&mut fields, entry.get("fieldsV1").unwrap_or(&Value::Null));
+    let version = text(ours.unwrap_or(first), "apiVersion");
+    let mut fields = ours.and_then(|entry| entry.get("fieldsV1")).cloned().unwrap_or_else(|| json!({}));
+    let (mut left, mut is_other) = (Vec::new(), false);
+    for entry in entries.iter().filter(|entry| !is_ours(entry)) {
+        if !is_theirs(entry) || text(entry, "apiVersion") != version {
+            left.push(entry.clone());
+            continue;
+        }
+        let mut theirs = entry.get("fieldsV1").cloned().unwrap_or_default();
+        let held = if taken == Taken::All { held(&mut theirs) } else { None };
+        is_other |= theirs.as_object().is_some_and(|fields| !fields.is_empty());
+        unite(&mut fields, &theirs);
+        let kept = held.and_then(|held| {
+            let mut entry = entry.clone();
+            entry.as_object_mut()?.insert("fieldsV1".to_owned(), held);
+            Some(entry)
+        });
+        left.extend(kept);
     }
     let ours = json!({"manager": SERVICE, "operation": "Apply", "apiVersion": version, "fieldsType": "FieldsV1",
         "fieldsV1": fields, "time": first.get("time")});
-    let rest = entries.iter().filter(|entry| !moves(entry)).cloned();
-    Some(rest.chain([ours]).collect())
+    is_other.then(|| left.into_iter().chain([ours]).collect())
+}
+
+fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
+    entry.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_ours(entry: &Value) -> bool {
+    text(entry, "manager") == SERVICE && text(entry, "operation") == "Apply"
+}
+
+/// Takes out of `fields` those by which others hold an object.
+fn held(fields: &mut Value) -> Option<Value> {
+    let metadata = fields.get_mut("f:metadata")?.as_object_mut()?;
+    let mut held = Map::new();
+    for key in ["f:finalizers", "f:ownerReferences"] {
+        held.extend(metadata.remove_entry(key));
+    }
+    if metadata.is_empty() {
+        fields.as_object_mut()?.remove("f:metadata");
+    }
+    (!held.is_empty()).then(|| json!({"f:metadata": held}))
 }
 
 fn unite(into: &mut Value, from: &Value) {
@@ -183,16 +224,39 @@ mod tests {
             entry("helm", "Update", data("spared")),
         ]);
         let spared = "helm".to_owned();
-        let taken = taken_over(&managed, &[&spared]).unwrap();
+        let taken = taken_over(&managed, &[&spared], Taken::Declared).unwrap();
         assert_eq!(
             taken.as_array().unwrap()[..4],
             [hand, status, old, entry("helm", "Update", data("spared"))]
         );
         assert_eq!(taken[4]["fieldsV1"], json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}}));
         assert_eq!((&taken[4]["manager"], &taken[4]["operation"]), (&json!(SERVICE), &json!("Apply")));
-        assert_eq!(taken_over(&taken, &[]), None, "once");
+        assert_eq!(taken_over(&taken, &[], Taken::Declared), None, "once");
         let later = json!([entry(SERVICE, "Apply", data("c")), entry("kubectl", "Apply", data("d"))]);
-        assert_eq!(taken_over(&later, &[]), None, "what comes later is not ours");
-        assert_eq!(taken_over(&Value::Null, &[]), None);
+        assert_eq!(taken_over(&later, &[], Taken::Declared), None, "what comes later is not ours");
+        assert_eq!(taken_over(&Value::Null, &[], Taken::Declared), None);
+    }
+
+    #[test]
+    fn what_is_replaced_is_taken_of_everybody_but_for_what_holds_it() {
+        let data = |key: &str| json!({"f:data": {(format!("f:{key}")): {}}});
+        let mut hand = data("hand");
+        hand["f:metadata"] = json!({"f:finalizers": {".": {}}, "f:labels": {"f:by": {}}});
+        let mut status = entry("kubelet", "Update", json!({"f:status": {}}));
+        status["subresource"] = json!("status");
+        let managed = json!([
+            entry(SERVICE, "Apply", data("ours")),
+            entry("kubectl-edit", "Update", hand),
+            status.clone(),
+            entry("hpa", "Update", data("spared")),
+        ]);
+        let spared = "hpa".to_owned();
+        let taken = taken_over(&managed, &[&spared], Taken::All).unwrap();
+        let held = json!({"f:metadata": {"f:finalizers": {".": {}}}});
+        let kept = [entry("kubectl-edit", "Update", held), status, entry("hpa", "Update", data("spared"))];
+        assert_eq!(taken.as_array().unwrap()[..3], kept);
+        let all = json!({"f:data": {"f:ours": {}, "f:hand": {}}, "f:metadata": {"f:labels": {"f:by": {}}}});
+        assert_eq!(taken[3]["fieldsV1"], all);
+        assert_eq!(taken_over(&taken, &[&spared], Taken::All), None, "nothing is left to take");
     }
 }

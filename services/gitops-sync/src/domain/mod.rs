@@ -3,7 +3,7 @@
 //! In reading order: [`request`] (the spec, validated), [`project`] (what it may do),
 //! [`credential`] (with what a repository is read), [`tool`], [`kustomize`] and
 //! [`helm`] (what makes manifests of files), [`manifest`] (manifests, read), [`identity`] (names and tracking), [`order`] (waves), [`hook`], [`revision`] (commits) and [`version`] (ranges of tags), [`compare`] (in sync or
-//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`policy`], [`operation`] (whether to sync) and its [`termination`], [`status`] (what
+//! not, but for what [`ignore`] leaves out: [`jq`], [`managed_fields`]), [`picture`] (all of it together), [`hold`], [`window`], [`policy`], [`orphan`] (what is nobody's), [`operation`] (whether to sync) and its [`termination`], [`departure`] (the end), [`status`] (what
 //! Argo CD would write), [`statement`] (facts), [`view`] (what a person is shown). [`application_set`] makes Applications. [`delivery`] tells where to look.
 
 pub mod application_set;
@@ -11,6 +11,7 @@ pub mod compare;
 pub mod consent;
 pub mod credential;
 pub mod delivery;
+pub mod departure;
 pub mod duration;
 pub mod glob;
 pub mod helm;
@@ -25,6 +26,7 @@ pub mod manifest;
 pub mod object_options;
 pub mod operation;
 pub mod order;
+pub mod orphan;
 pub mod picture;
 pub mod place;
 pub mod policy;

@@ -27,6 +27,8 @@ pub struct ObjectOptions {
     pub ignores_extraneous: bool,
     /// Whether it is deleted and made anew where the API server does not let it become what git wants.
     pub force: bool,
+    /// Whether what is live is replaced by what git says, fields of others and all; none where the Application decides.
+    pub replace: Option<bool>,
     /// When it runs, where it is a hook.
     pub hook: Option<Hook>,
 }
@@ -39,6 +41,7 @@ impl Default for ObjectOptions {
             delete: Consent::Given,
             ignores_extraneous: false,
             force: false,
+            replace: None,
             hook: None,
         }
     }
@@ -76,25 +79,20 @@ impl ObjectOptions {
             (options.prune, options.delete) = (Consent::Withheld, Consent::Withheld);
         }
         let list = |key: &str| annotation(key).unwrap_or_default().split(',').map(str::trim);
-        let mut replace = false;
         for option in list(SYNC_OPTIONS) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             let consent = Consent::read(value);
             match (name, value, consent) {
                 // We always apply on the server, which refuses fields that it does not know, and prune last.
                 ("PruneLast" | "ServerSideApply" | "SkipDryRunOnMissingResource", "true" | "false", _) => {}
-                ("", ..) | ("Replace" | "Force", "false", _) | ("Validate", "true", _) => {}
-                ("Replace", "true", _) => replace = true,
+                ("", ..) | ("Force", "false", _) | ("Validate", "true", _) => {}
+                ("Replace", "true" | "false", _) => options.replace = Some(value == "true"),
                 ("Force", "true", _) => options.force = true,
                 // `helm.sh/resource-policy` stays the stricter one.
                 ("Prune", _, Some(consent)) => options.prune = options.prune.max(consent),
                 ("Delete", _, Some(consent)) => options.delete = options.delete.max(consent),
                 _ => return Err(OptionError::Option(SYNC_OPTIONS, option.to_owned())),
             }
-        }
-        // With `Force` it is replaced where that is needed; alone it would undo what controllers write.
-        if replace && !options.force {
-            return Err(OptionError::Option(SYNC_OPTIONS, "Replace=true".to_owned()));
         }
         for option in list(COMPARE_OPTIONS) {
             match option {
@@ -134,13 +132,15 @@ mod tests {
             Ok((Consent::Withheld, Consent::Asked))
         );
         assert_eq!(with(SYNC_WAVE, "first"), Err(OptionError::Wave("first".into())));
-        for refused in ["Replace=true", "Prune=maybe", "Validate=false", "New=true"] {
+        for refused in ["Replace=maybe", "Prune=maybe", "Validate=false", "New=true"] {
             assert_eq!(
                 with(SYNC_OPTIONS, refused),
                 Err(OptionError::Option(SYNC_OPTIONS, refused.to_owned()))
             );
         }
-        assert!(with(SYNC_OPTIONS, "Force=true,Replace=true").unwrap().force);
+        let anew = with(SYNC_OPTIONS, "Force=true,Replace=true").unwrap();
+        assert_eq!((anew.force, anew.replace), (true, Some(true)));
+        assert_eq!(with(SYNC_OPTIONS, "Replace=false").map(|options| options.replace), Ok(Some(false)));
         assert_eq!(
             with(HELM_KEEP, "keep").map(|o| (o.prune, o.delete)),
             Ok((Consent::Withheld, Consent::Withheld))

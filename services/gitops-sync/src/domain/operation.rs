@@ -159,21 +159,34 @@ fn resume(situation: Situation<'_>, running: &OperationState) -> Step {
         // Another content replaces the operation: waiting for an old one would hold the fix back.
         return Step::Run(begin(situation, automated_operation(situation, 0)));
     }
-    let mut state = running.clone();
-    if let Some(finished) = running.finished_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok()) {
-        let retry = u32::try_from(running.retry_count.unwrap_or(1)).unwrap_or(1).saturating_sub(1);
-        let due = finished.saturating_add(situation.request.retry.wait(retry)).unwrap_or(finished);
-        if situation.now < due {
-            return Step::Wait(due);
-        }
-        state.finished_at = None;
-        // What hooks came to in the attempt before is no result of this one.
-        if let Some(result) = &mut state.sync_result {
-            result.resources.clear();
+    match again(running, situation.request.retry, situation.now) {
+        Err(due) => Step::Wait(due),
+        Ok(mut state) => {
+            state.operation.sync = Some(sync);
+            Step::Run(state)
         }
     }
-    state.operation.sync = Some(sync);
-    Step::Run(state)
+}
+
+/// One that runs, as it goes on: where its last attempt failed, with the next.
+///
+/// # Errors
+/// The time before which it does not.
+pub fn again(running: &OperationState, rule: RetryRule, now: Timestamp) -> Result<OperationState, Timestamp> {
+    let mut state = running.clone();
+    let finished = running.finished_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let Some(finished) = finished else { return Ok(state) };
+    let retry = u32::try_from(running.retry_count.unwrap_or(1)).unwrap_or(1).saturating_sub(1);
+    let due = finished.saturating_add(rule.wait(retry)).unwrap_or(finished);
+    if now < due {
+        return Err(due);
+    }
+    state.finished_at = None;
+    // What hooks came to in the attempt before is no result of this one.
+    if let Some(result) = &mut state.sync_result {
+        result.resources.clear();
+    }
+    Ok(state)
 }
 
 fn asked_for(situation: Situation<'_>, asked: &Operation) -> Step {
@@ -339,13 +352,18 @@ fn content(operation: &Operation) -> Option<&str> {
 }
 
 fn begin(situation: Situation<'_>, operation: Operation) -> OperationState {
-    let (revision, revisions) = revision::apart(&situation.picture.revision, situation.request.several);
-    let (source, sources) = situation.request.sources();
+    begun(situation.request, &situation.picture.revision, operation, situation.now)
+}
+
+/// An operation as it begins.
+pub fn begun(request: &Request, revision: &str, operation: Operation, now: Timestamp) -> OperationState {
+    let (revision, revisions) = revision::apart(revision, request.several);
+    let (source, sources) = request.sources();
     let result = mlp_crds::argocd::SyncResult { revision, source, revisions, sources, ..Default::default() };
     OperationState {
         operation,
         phase: RUNNING.into(),
-        started_at: Some(seconds(situation.now)),
+        started_at: Some(seconds(now)),
         sync_result: Some(result),
         ..Default::default()
     }

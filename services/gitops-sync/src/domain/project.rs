@@ -1,6 +1,6 @@
 //! What a project, or the platform's own rule where there is none, lets an Application do.
 
-use mlp_crds::argocd::{AppProjectSpec, GroupKind};
+use mlp_crds::argocd::{AppProjectSpec, ClusterResourceRestriction, GroupKind};
 use serde_json::Value;
 
 use super::glob::Glob;
@@ -94,6 +94,14 @@ pub fn check_kind(scope: Scope<'_>, id: &ObjectId, namespaced: bool) -> Result<(
     let lists = |list: &[GroupKind]| {
         list.iter().any(|entry| glob(&entry.group, &id.group) && glob(&entry.kind, &id.kind))
     };
+    let names = |list: &[ClusterResourceRestriction]| {
+        let is_named = |entry: &ClusterResourceRestriction| {
+            entry.name.as_ref().is_none_or(|name| name.is_empty() || glob(name, &id.name))
+        };
+        let fits =
+            |entry: &ClusterResourceRestriction| glob(&entry.group, &id.group) && glob(&entry.kind, &id.kind);
+        list.iter().any(|entry| fits(entry) && is_named(entry))
+    };
     let allowed = match (scope.project, namespaced) {
         (None, namespaced) => namespaced,
         (Some(project), true) => {
@@ -101,12 +109,12 @@ pub fn check_kind(scope: Scope<'_>, id: &ObjectId, namespaced: bool) -> Result<(
                 && !lists(&project.namespace_resource_blacklist)
         }
         (Some(project), false) => {
-            project.cluster_resource_whitelist.as_deref().is_some_and(lists)
-                && !lists(&project.cluster_resource_blacklist)
+            project.cluster_resource_whitelist.as_deref().is_some_and(names)
+                && !names(&project.cluster_resource_blacklist)
         }
     };
     let sort = if namespaced { "namespaced" } else { "cluster-scoped" };
-    if allowed { Ok(()) } else { Err(format!("{id}: the project does not permit this {sort} kind")) }
+    if allowed { Ok(()) } else { Err(format!("{id}: the project does not permit this {sort} object")) }
 }
 
 fn permits_destination(project: &AppProjectSpec, namespace: &str) -> bool {

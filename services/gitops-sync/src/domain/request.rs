@@ -2,7 +2,7 @@
 
 mod source;
 
-pub use source::wrong_address;
+pub use source::{overridden, overriding, wrong_address};
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const HISTORY_MAX: i64 = 100;
 const DELETE: &str = "Delete=";
 /// The option by which what does not count is not written either.
 const RESPECT: &str = "RespectIgnoreDifferences=true";
+/// The option by which what is live is replaced, not added to.
+const REPLACE: &str = "Replace=true";
 /// The option by which fields that other tools declared stay theirs.
 const LEFT_AS_IS: &str = "ClientSideApplyMigration=false";
 
@@ -50,6 +52,8 @@ pub struct Request {
     pub ignored: Vec<IgnoreRule>,
     /// Whether a sync leaves them as they are, too (`RespectIgnoreDifferences`).
     pub respects_ignored: bool,
+    /// Whether what is live is replaced by what git says, where its object does not say otherwise (`Replace`).
+    pub replaces: bool,
     /// The options as they are written, `Name=value` each.
     pub options: Vec<String>,
     /// Whether what other tools declared of an object becomes ours (`ClientSideApplyMigration`).
@@ -157,7 +161,9 @@ impl FileRules {
     pub fn takes(&self, path: &str) -> bool {
         let included = self.include.as_ref().is_none_or(|glob| glob.matches(path));
         let excluded = self.exclude.as_ref().is_some_and(|glob| glob.matches(path));
-        super::manifest::is_manifest(path) && included && !excluded
+        // They are about the source, whichever Application's it is.
+        let overrides = path.starts_with(source::OVERRIDING);
+        super::manifest::is_manifest(path) && !overrides && included && !excluded
     }
 }
 
@@ -295,6 +301,7 @@ pub fn validate(spec: &ApplicationSpec) -> Result<Request, Vec<Refusal>> {
         pruning,
         ignored,
         respects_ignored: has(RESPECT),
+        replaces: has(REPLACE),
         takes_over: !has(LEFT_AS_IS),
         options: policy.sync_options.clone(),
         retry,
@@ -353,6 +360,7 @@ fn pruning(options: &[String], check: &mut Check) -> Pruning {
             | "FailOnSharedResource=true"
             | "SkipDryRunOnMissingResource=true"
             | "SkipDryRunOnMissingResource=false"
+            | REPLACE
             | "Replace=false"
             | "Validate=true"
             | "ClientSideApplyMigration=true"

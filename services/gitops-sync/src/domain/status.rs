@@ -22,8 +22,8 @@ use mlp_health::{Health, Level};
 pub const INVALID_SPEC: &str = "InvalidSpecError";
 /// Condition type for a source or live state that could not be read.
 pub const COMPARISON: &str = "ComparisonError";
-/// Condition type for an object that is left out.
-pub const EXCLUDED: &str = "ExcludedResourceWarning";
+/// Condition type for objects in the destination that no Application manages.
+pub const ORPHANED: &str = "OrphanedResourceWarning";
 /// Condition type for a sync that waits for a window of the project; Argo CD has no word for it.
 pub const WINDOW: &str = "SyncWindowWarning";
 /// Condition type for an Application that stays at a revision; Argo CD has no word for it.
@@ -132,7 +132,7 @@ fn resources(picture: &Picture) -> Vec<ResourceStatus> {
         |id: &ObjectId| picture.hooks.iter().any(|one| one.id.same_object(id) || begins(id, &one.id));
     let coming = picture.coming.iter().filter(|id| !is_live(id)).map(|id| (id, None));
     let hooks = hooks.chain(coming);
-    let hooks = hooks.map(|(id, health)| ResourceStatus { hook: true, ..resource(id, health) });
+    let hooks = hooks.map(|(id, health)| hook(id, health));
     let mut all: Vec<ResourceStatus> =
         wanted.chain(picture.extras.iter().map(extra_resource)).chain(hooks).collect();
     all.sort_by(|a, b| {
@@ -145,6 +145,11 @@ fn resources(picture: &Picture) -> Vec<ResourceStatus> {
 fn begins(beginning: &ObjectId, one: &ObjectId) -> bool {
     let same = ObjectId { name: beginning.name.clone(), ..one.clone() };
     beginning.name.ends_with('-') && same.same_object(beginning) && one.name.starts_with(&beginning.name)
+}
+
+/// A hook.
+pub fn hook(id: &ObjectId, health: Option<&Health>) -> ResourceStatus {
+    ResourceStatus { hook: true, ..resource(id, health) }
 }
 
 fn resource(id: &ObjectId, health: Option<&Health>) -> ResourceStatus {
@@ -245,6 +250,11 @@ fn conditions(
             last_transition_time: Some(since(fault)),
         })
         .collect()
+}
+
+/// The objects of a status that are missing, changed or left over.
+pub fn differing(status: &ApplicationStatus) -> impl Iterator<Item = &ResourceStatus> {
+    status.resources.iter().filter(|one| one.status.as_deref() == Some(SyncWord::OutOfSync.as_str()))
 }
 
 /// A successful operation enters the history once, known by its start.

@@ -378,7 +378,7 @@ fn failures_in(written: &[ResourceResult]) -> Vec<String> {
     written.iter().filter(failed).map(|result| result.message.clone().unwrap_or_default()).collect()
 }
 
-fn summary(failures: &[String]) -> String {
+pub(super) fn summary(failures: &[String]) -> String {
     let named = failures.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     let more = failures.len().saturating_sub(NAMED);
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };

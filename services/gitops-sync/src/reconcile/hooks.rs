@@ -238,7 +238,7 @@ impl ApplicationReconciler {
 }
 
 /// A hook, to be deleted.
-fn as_extra(id: &ObjectId) -> Extra {
+pub(super) fn as_extra(id: &ObjectId) -> Extra {
     Extra { id: id.clone(), options: ObjectOptions::default(), deleting: false, health: None }
 }
 

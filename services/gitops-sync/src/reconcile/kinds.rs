@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
 use kube::Client;
 use kube::core::ApiResource;
-use kube::discovery::Discovery;
+use kube::discovery::{Discovery, Scope, verbs};
 
 use crate::domain::identity::{ObjectId, split_api_version};
 use crate::error::Error;
@@ -36,6 +36,8 @@ pub(super) struct Served {
     pub(super) version: String,
     /// Group versions, and each with every kind of it: `apps/v1`, `apps/v1/Deployment`.
     pub(super) kinds: Vec<String>,
+    /// Namespaced kinds that can be listed, each in the version that its group prefers.
+    pub(super) listable: Vec<Kind>,
 }
 
 pub(super) struct Kinds {
@@ -86,7 +88,12 @@ impl Kinds {
         let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
         let discovery = discovery.map_err(|source| Error::call(action(), source))?;
         let mut kinds = BTreeSet::new();
+        let mut listable = Vec::new();
         for group in discovery.groups() {
+            let preferred = group.recommended_resources().into_iter();
+            let lists = preferred
+                .filter(|(_, can)| can.scope == Scope::Namespaced && can.supports_operation(verbs::LIST));
+            listable.extend(lists.map(|(resource, _)| Kind { resource, namespaced: true }));
             for version in group.versions() {
                 for (resource, _) in group.versioned_resources(version) {
                     kinds.insert(format!("{}/{}", resource.api_version, resource.kind));
@@ -94,7 +101,8 @@ impl Kinds {
                 }
             }
         }
-        let served = Arc::new(Served { version: version.git_version, kinds: kinds.into_iter().collect() });
+        let served =
+            Arc::new(Served { version: version.git_version, kinds: kinds.into_iter().collect(), listable });
         *known = Some((Instant::now(), Arc::clone(&served)));
         Ok(served)
     }

@@ -1,16 +1,18 @@
 //! One look at one Application: validate, render, observe, decide, apply, report.
 //!
 //! [`source`] reads git and has tools make manifests, [`render`] makes objects of them, [`observe`] lists what is live, `domain::operation` decides, [`apply`], [`write`] and [`hooks`] make the
-//! calls, [`rehearse`] only asks what would come of them, [`view`] what a revision would change, [`policies`] which rules it breaks, [`report`] writes status and facts; [`remove`] is the way out, [`watch`] wakes Applications whose
+//! calls, [`rehearse`] only asks what would come of them, [`view`] what a revision would change, [`policies`] which rules it breaks, [`orphans`] what is nobody's, [`report`] writes status and facts; [`remove`] is the way out, [`departure`] its hooks, [`watch`] wakes Applications whose
 //! objects change, [`news`] those for which git holds something else; [`sets`] makes Applications of ApplicationSets. An Application that is as git says costs reads only.
 
 mod apply;
 mod credentials;
+mod departure;
 mod healths;
 mod hooks;
 mod kinds;
 mod news;
 mod observe;
+mod orphans;
 mod policies;
 mod rehearse;
 mod remove;
@@ -42,8 +44,7 @@ use crate::domain::policy;
 use crate::domain::request::{self, Request};
 use crate::domain::selection;
 use crate::domain::status::{
-    COMPARISON, EXCLUDED, Fault, HELD, INVALID_SPEC, Outcome, POLICY_ERROR, POLICY_WARNING, SYNC, WINDOW,
-    images,
+    COMPARISON, Fault, HELD, INVALID_SPEC, Outcome, POLICY_ERROR, POLICY_WARNING, SYNC, WINDOW, images,
 };
 use crate::domain::termination::{self, TERMINATING};
 use crate::domain::{REFRESH, SERVICE};
@@ -55,6 +56,7 @@ use healths::Healths;
 use kinds::Kinds;
 use news::Contents;
 use observe::Verdicts;
+use orphans::Strays;
 use report::Published;
 use simulated::Nodes;
 
@@ -108,6 +110,7 @@ pub struct ApplicationReconciler {
     healths: Healths,
     contents: Contents,
     nodes: Nodes,
+    strays: Strays,
     recorder: Recorder,
     published: Published,
 }
@@ -140,6 +143,7 @@ impl ApplicationReconciler {
             healths,
             contents: Contents::default(),
             nodes: Nodes::default(),
+            strays: Strays::default(),
             recorder,
             published: Published::default(),
         }
@@ -208,6 +212,9 @@ impl ApplicationReconciler {
             Ok(windows) => windows,
             Err(refused) => return Ok(fault(vec![refused], Some(request), poll)),
         };
+        if pinned.is_none() {
+            *application = self.expect_end(Arc::clone(application), &rendered).await?;
+        }
         let mut outcome = Outcome {
             tools: rendered.tools.clone(),
             images: images(rendered.desired.iter().map(|desired| &desired.object)),
@@ -216,11 +223,11 @@ impl ApplicationReconciler {
             ..Outcome::default()
         };
         outcome.faults.extend(picture.gaps.iter().map(|gap| Fault::new(COMPARISON, gap.clone())));
-        outcome.faults.extend(rendered.left_out.iter().map(|words| Fault::new(EXCLUDED, words.clone())));
         if let Some(held) = &held {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
         }
-        let findings = self.findings(application, &rendered);
+        outcome.faults.extend(self.orphans(&request, &permission).await);
+        let findings = self.findings(application, rendered.all());
         let (barring, others) = self.barring(application, &findings, &live);
         let barred = (!barring.is_empty()).then(|| policy::words(&barring));
         let situation = Situation {

@@ -87,16 +87,11 @@ impl ApplicationReconciler {
             picture.items.push(Item { id: desired.id.clone(), options: desired.options, presence, health });
         }
         picture.content = rendered.content.clone();
-        picture.hooks =
-            live.iter().filter_map(|(id, object)| self.live_hook(id, object, rendered, &instance)).collect();
+        (picture.hooks, picture.strangers) = self.live_hooks(&live, rendered, &instance);
         picture.extras = self.extras(&live, rendered, &picture.hooks, &instance);
         for extra in &mut picture.extras {
             extra.options.prune = extra.options.prune.max(request.pruning.consent);
         }
-        let strangers = live.iter().filter(|(id, object)| {
-            is_wanted_hook(id, rendered) && owner(object) != Owner::Instance(instance.clone())
-        });
-        picture.strangers = strangers.map(|(id, _)| id.clone()).collect();
         let entries: Vec<_> = picture.items.iter().map(|item| (&item.id, item.options.wave)).collect();
         picture.stages = order::stages(&entries, |index| {
             let desired = rendered.desired.get(index)?;
@@ -222,7 +217,7 @@ impl ApplicationReconciler {
     }
 
     /// Whether an Application of this instance name exists. Objects of one that is gone may be taken.
-    fn is_application(&self, instance: &str) -> bool {
+    pub(super) fn is_application(&self, instance: &str) -> bool {
         self.applications.find(|application| self.instance(application) == instance).is_some()
     }
 
@@ -285,6 +280,20 @@ fn is_wanted_hook(id: &ObjectId, rendered: &Rendered) -> bool {
 }
 
 impl ApplicationReconciler {
+    /// The hooks of the Application among what is live, and what stands in the place of one and is not the Application's.
+    pub(super) fn live_hooks(
+        &self,
+        live: &[(ObjectId, Value)],
+        rendered: &Rendered,
+        instance: &str,
+    ) -> (Vec<LiveHook>, Vec<ObjectId>) {
+        let hooks = live.iter().filter_map(|(id, object)| self.live_hook(id, object, rendered, instance));
+        let strangers = live.iter().filter(|(id, object)| {
+            is_wanted_hook(id, rendered) && owner(object) != Owner::Instance(instance.to_owned())
+        });
+        (hooks.collect(), strangers.map(|(id, _)| id.clone()).collect())
+    }
+
     /// A live object as a hook, where it is one and ours; an object of ours in the place of a hook is in its way.
     pub(super) fn live_hook(
         &self,

@@ -9,7 +9,7 @@ use mlp_reconcile::conditions::{Finding as Condition, READY};
 use mlp_reconcile::{Next, ObjectRef, Reconciler, conditions, status};
 use serde_json::Value;
 
-use super::render::Rendered;
+use super::render::Desired;
 use super::{ApplicationReconciler, until};
 use crate::domain::SERVICE;
 use crate::domain::identity::{ObjectId, Owner, owner};
@@ -17,9 +17,12 @@ use crate::domain::policy::{self, Asker, Demands, Finding, Judged, Verdict};
 use crate::error::Error;
 
 impl ApplicationReconciler {
-    /// Rules that what was rendered breaks, but for those that are lifted.
-    pub(super) fn findings(&self, application: &Application, rendered: &Rendered) -> Vec<Finding> {
-        let all = rendered.desired.iter().chain(&rendered.hooks);
+    /// Rules that what is wanted breaks, but for those that are lifted.
+    pub(super) fn findings<'a>(
+        &self,
+        application: &Application,
+        all: impl Iterator<Item = &'a Desired>,
+    ) -> Vec<Finding> {
         let objects: Vec<Judged<'_>> = all
             .map(|one| Judged { id: &one.id, object: &one.object, file: &one.file, line: one.line })
             .collect();

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use mlp_crds::argocd::ApplicationCondition;
+use mlp_crds::argocd::{ApplicationCondition, ApplicationStatus};
 use mlp_crds::{Application, ApplicationRecord};
 use mlp_model::OutboxStore as _;
 use mlp_reconcile::{Next, ObjectRef, StatusOutbox, finalizer, status};
 
-use super::ApplicationReconciler;
+use super::{AT_ONCE, ApplicationReconciler};
 use crate::domain::SERVICE;
 use crate::domain::consent::{self, Consent};
+use crate::domain::hook::Phase;
 use crate::domain::identity::{Owner, owner};
 use crate::domain::object_options::ObjectOptions;
 use crate::domain::operation;
@@ -30,13 +31,18 @@ const FINALIZERS: [(&str, Propagation); 3] = [
 /// Condition type for what holds up the end of an Application.
 const DELETION: &str = "DeletionError";
 /// When deletions under way are looked at again; watches are usually quicker.
-const AGAIN: Duration = Duration::from_secs(3);
+pub(super) const AGAIN: Duration = Duration::from_secs(3);
 
 impl ApplicationReconciler {
-    /// Deletes what the Application tracks, then lets it go.
+    /// Runs the hooks before, deletes what the Application tracks, runs the hooks after, then lets it go.
     pub(super) async fn remove(&self, application: Arc<Application>) -> Result<Next, Error> {
+        if let Some(next) = self.end_with(&application, Phase::PreDelete).await? {
+            return Ok(next);
+        }
         let held = FINALIZERS.iter().find(|(name, _)| finalizer::has(&*application, name));
-        let Some((name, propagation)) = held else { return Ok(Next::Done) };
+        let Some((name, propagation)) = held else {
+            return Ok(self.end_with(&application, Phase::PostDelete).await?.unwrap_or(Next::Done));
+        };
         let instance = self.instance(&application);
         let mut gaps = Vec::new();
         let live = self.live(&application, &[], false, &mut gaps).await?;
@@ -73,22 +79,17 @@ impl ApplicationReconciler {
             return Ok(Next::After(AGAIN));
         }
         finalizer::remove(&self.namespaced(&application), SERVICE, &application, name).await?;
-        Ok(Next::Done)
+        Ok(Next::After(AT_ONCE))
     }
 
     /// Says why the way out does not go on.
-    async fn say_what_is_waited_for(
+    pub(super) async fn say_what_is_waited_for(
         &self,
         application: Arc<Application>,
         message: String,
     ) -> Result<(), Error> {
         let mut next = application.status.clone().unwrap_or_default();
-        if next.conditions.iter().any(|one| one.type_ == DELETION && one.message == message) {
-            return Ok(());
-        }
-        let last_transition_time = Some(operation::seconds(Timestamp::now()));
-        next.conditions.retain(|one| one.type_ != DELETION);
-        next.conditions.push(ApplicationCondition { type_: DELETION.into(), message, last_transition_time });
+        wait_for(&mut next, message);
         status::write(&self.namespaced(&application), SERVICE, application, &next).await?;
         Ok(())
     }
@@ -140,6 +141,16 @@ impl ApplicationReconciler {
     pub(super) fn namespaced(&self, application: &Application) -> Api<Application> {
         Api::namespaced(self.client.clone(), &application.namespace().unwrap_or_default())
     }
+}
+
+/// Notes what the way out waits for.
+pub(super) fn wait_for(status: &mut ApplicationStatus, message: String) {
+    if status.conditions.iter().any(|one| one.type_ == DELETION && one.message == message) {
+        return;
+    }
+    let last_transition_time = Some(operation::seconds(Timestamp::now()));
+    status.conditions.retain(|one| one.type_ != DELETION);
+    status.conditions.push(ApplicationCondition { type_: DELETION.into(), message, last_transition_time });
 }
 
 /// What a person has yet to agree to before anything is deleted.

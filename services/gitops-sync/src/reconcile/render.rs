@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use mlp_crds::Application;
-use mlp_crds::argocd::AppProjectSpec;
+use mlp_crds::argocd::{AppProjectSpec, OrphanedResources};
 use mlp_reconcile::ObjectRef;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -45,10 +45,18 @@ pub(super) struct Rendered {
     pub(super) desired: Vec<Desired>,
     /// Those that run in a sync.
     pub(super) hooks: Vec<Desired>,
-    /// What is left out, in words.
-    pub(super) left_out: Vec<String>,
+    /// Those that run at the Application's end.
+    pub(super) ends: Vec<Desired>,
     /// A digest of all of it.
     pub(super) content: String,
+}
+
+impl Rendered {
+    /// All that is or may be applied, each once.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Desired> {
+        let ends = self.ends.iter().filter(|one| !self.hooks.iter().any(|hook| hook.id == one.id));
+        self.desired.iter().chain(&self.hooks).chain(ends)
+    }
 }
 
 /// A project and the Application's place, checked.
@@ -66,6 +74,16 @@ impl Permission {
     /// Whether the project exists, so that what it says was checked.
     pub(super) const fn has_project(&self) -> bool {
         self.project.is_some()
+    }
+
+    /// What the project wants to be told of objects that no Application manages, where it does.
+    pub(super) fn orphaned_resources(&self) -> Option<&OrphanedResources> {
+        self.project.as_ref()?.orphaned_resources.as_ref()
+    }
+
+    /// Whether the Application may have a namespaced object.
+    pub(super) fn permits(&self, id: &ObjectId) -> bool {
+        project::check_kind(self.scope(), id, true).is_ok()
     }
 
     /// Whose the Application is.
@@ -156,11 +174,6 @@ impl ApplicationReconciler {
         if let Err(error) = manifest::refuse_repeats(&manifests) {
             return Ok(Err(Fault::new(COMPARISON, error.to_string())));
         }
-        let at_deletion =
-            manifests.iter().filter(|one| one.options.hook.is_some_and(|hook| hook.at_deletion));
-        let left_out =
-            at_deletion.map(|one| format!("{} is a hook of its Application's end, which is not run", one.id));
-        let left_out = left_out.collect();
         let all = manifests.into_iter().zip(kinds).map(|(manifest, kind)| {
             let mut object = manifest.object;
             if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
@@ -171,10 +184,12 @@ impl ApplicationReconciler {
             Desired { id, options, kind, object, file, line }
         });
         let (hooks, desired): (Vec<_>, Vec<_>) = all.partition(|one: &Desired| one.options.hook.is_some());
+        let ends = hooks.iter().filter(|one| one.options.hook.is_some_and(Hook::runs_at_the_end));
+        let ends = ends.cloned().collect();
         let hooks: Vec<_> =
-            hooks.into_iter().filter(|one| one.options.hook.is_some_and(Hook::runs)).collect();
+            hooks.into_iter().filter(|one| one.options.hook.is_some_and(Hook::runs_in_sync)).collect();
         let content = content(desired.iter().chain(&hooks));
-        Ok(Ok(Rendered { revision, tools, desired, hooks, left_out, content }))
+        Ok(Ok(Rendered { revision, tools, desired, hooks, ends, content }))
     }
 
     fn check(

@@ -8,7 +8,7 @@ use super::ApplicationReconciler;
 use super::render::{Permission, Rendered};
 use crate::domain::credential::Credential;
 use crate::domain::glob::Glob;
-use crate::domain::helm::beside;
+use crate::domain::helm::{self, beside};
 use crate::domain::manifest::{self, Manifest};
 use crate::domain::request::{self, FileRules, Origin, Rendering, Request};
 use crate::domain::revision;
@@ -83,15 +83,15 @@ impl ApplicationReconciler {
                 commits.push(reading.revision.clone());
                 continue;
             }
-            let values = or_fault!(self.values(look, origin, &readings).await);
-            let query = query(look, reading, &origin.path, origin.rendering.clone());
-            let checkout = or_fault!(self.read(query).await);
+            let checkout = or_fault!(self.read(whole(look, reading)).await);
+            let rendering = checkout.overridden.clone().unwrap_or_else(|| origin.rendering.clone());
+            let values = or_fault!(self.values(look, reading, &rendering.helm, &readings).await);
             // Of several sources it would be of one.
             if readings.len() == 1 {
                 self.contents.seen(application, &checkout.content);
             }
             commits.push(checkout.revision.clone());
-            let made = or_fault!(self.manifests(look, reading, checkout, values).await?);
+            let made = or_fault!(self.manifests(look, reading, checkout, rendering.helm, values).await?);
             tools.push(made.tool);
             manifests.extend(made.manifests);
         }
@@ -120,8 +120,7 @@ impl ApplicationReconciler {
         let Ok(credential) = self.credential(&request, origin, &permission) else { return true };
         let look = Look { application, request: &request, fresh: false };
         let reading = Reading { origin, revision, credential };
-        let query = query(look, &reading, &origin.path, origin.rendering.clone());
-        match self.repositories.read(query).await {
+        match self.repositories.read(whole(look, &reading)).await {
             Ok(checkout) => self.contents.differs(application, &checkout.content),
             Err(_) => true,
         }
@@ -135,13 +134,18 @@ impl ApplicationReconciler {
     async fn values(
         &self,
         look: Look<'_>,
-        origin: &Origin,
+        reading: &Reading<'_>,
+        helm: &helm::Options,
         readings: &[Reading<'_>],
     ) -> Result<Vec<(String, String)>, Fault> {
-        let helm = &origin.rendering.helm;
         let mut values = Vec::new();
         for (index, name, path) in helm.references() {
-            let Some(other) = readings.iter().find(|one| one.origin.name() == Some(name)) else { continue };
+            let field = format!("{}.helm.valueFiles[{index}]", reading.origin.field);
+            let Some(other) = readings.iter().find(|one| one.origin.name() == Some(name)) else {
+                let message =
+                    format!("{field}: names the source `{name}`, and none of spec.sources has `ref: {name}`");
+                return Err(Fault::new(COMPARISON, message));
+            };
             let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
             let query = query(look, other, folder, one_file(file));
             let found = match self.repositories.read(query).await.map(|checkout| checkout.content) {
@@ -154,8 +158,8 @@ impl ApplicationReconciler {
                 None if helm.ignores_missing() => {}
                 None => {
                     let message = format!(
-                        "{}.helm.valueFiles[{index}]: source `{name}` has no file {path} at {}; or set ignoreMissingValueFiles",
-                        origin.field, other.revision
+                        "{field}: source `{name}` has no file {path} at {}; or set ignoreMissingValueFiles",
+                        other.revision
                     );
                     return Err(Fault::new(COMPARISON, message));
                 }
@@ -170,13 +174,14 @@ impl ApplicationReconciler {
         look: Look<'_>,
         reading: &Reading<'_>,
         checkout: Checkout,
+        helm: helm::Options,
         values: Vec<(String, String)>,
     ) -> Read<Made> {
         let (origin, tool) = (reading.origin, checkout.content.tool());
         let read = match checkout.content {
             Content::Manifests(files) => manifest::parse_all(&files, self.limits),
             Content::Tree(tool, entries) => {
-                let renderer = self.renderer(look, origin, tool, values).await?;
+                let renderer = self.renderer(look, origin, tool, helm, values).await?;
                 let source = Source { url: &origin.repository, credential: reading.credential.as_ref() };
                 let made = self.renderers.render(&self.repositories, source, entries, &*renderer).await;
                 let made = or_fault!(made.map_err(|error| unread(&error, error.reason())));
@@ -197,6 +202,7 @@ impl ApplicationReconciler {
         look: Look<'_>,
         origin: &Origin,
         tool: Tool,
+        options: helm::Options,
         values: Vec<(String, String)>,
     ) -> Result<Box<dyn Renderer>, Error> {
         let folder = origin.path.clone();
@@ -206,7 +212,7 @@ impl ApplicationReconciler {
         let served = self.kinds.served().await?;
         Ok(Box::new(Helm {
             folder,
-            options: origin.rendering.helm.clone(),
+            options,
             values,
             application: look.application.metadata.name.clone().unwrap_or_default(),
             namespace: look.request.namespace.clone(),
@@ -230,8 +236,16 @@ fn query(look: Look<'_>, reading: &Reading<'_>, path: &str, rendering: Rendering
         path: path.to_owned(),
         application: look.application.metadata.name.clone().unwrap_or_default(),
         rendering,
+        source: None,
         fresh: look.fresh,
     }
+}
+
+/// What manifests are made of.
+fn whole(look: Look<'_>, reading: &Reading<'_>) -> Query {
+    let origin = reading.origin;
+    let query = query(look, reading, &origin.path, origin.rendering.clone());
+    Query { source: Some(origin.source.clone()), ..query }
 }
 
 /// Takes one file of a folder as it is, and none where it has no name.

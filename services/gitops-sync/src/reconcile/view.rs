@@ -213,7 +213,7 @@ impl ApplicationReconciler {
             Ok(rendered) => rendered,
             Err(unread) => return Ok(Err(unread)),
         };
-        let findings = self.findings(application, &rendered);
+        let findings = self.findings(application, rendered.all());
         let mut view = View { revision: rendered.revision.clone(), findings, ..View::default() };
         if !compares {
             let all = rendered.desired.iter().chain(&rendered.hooks);

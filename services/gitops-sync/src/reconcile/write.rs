@@ -14,7 +14,7 @@ use super::render::Desired;
 use crate::domain::SERVICE;
 use crate::domain::identity::{Owner, owner};
 use crate::domain::ignore::{managers, respect};
-use crate::domain::managed_fields;
+use crate::domain::managed_fields::{self, Taken};
 use crate::domain::picture::Extra;
 use crate::domain::request::{Propagation, Request};
 use crate::error::Error;
@@ -35,9 +35,7 @@ impl ApplicationReconciler {
         let Some((_, live)) = found.and_then(|object| with_managers(kind, object)) else {
             return Ok((self.patch(wanted, kind, false).await?, Value::Null));
         };
-        if request.takes_over {
-            self.take_over(&api, request, wanted, &live).await?;
-        }
+        self.take_over(&api, request, wanted, &live).await?;
         let mut wanted = wanted.clone();
         if request.respects_ignored {
             wanted.object = respect(&request.ignored, &wanted.id, &live, &wanted.object);
@@ -45,8 +43,8 @@ impl ApplicationReconciler {
         Ok((self.patch(&wanted, kind, false).await?, managed_fields::of(&live).clone()))
     }
 
-    /// Makes what tools before us declared of an object ours. An object that is not let through as it is, is taken over
-    /// by the apply alone: fields that git does not say then stay.
+    /// Makes ours what tools before us declared of an object, or all of it where it is to be replaced. An object that is
+    /// not let through as it is, is taken over by the apply alone: fields that git does not say then stay.
     async fn take_over(
         &self,
         api: &Api<DynamicObject>,
@@ -54,19 +52,26 @@ impl ApplicationReconciler {
         wanted: &Desired,
         live: &Value,
     ) -> Result<(), Error> {
+        let taken = match wanted.options.replace.unwrap_or(request.replaces) {
+            true => Taken::All,
+            false if request.takes_over => Taken::Declared,
+            false => return Ok(()),
+        };
         let spared = managers(&request.ignored, &wanted.id);
-        let Some(fields) = managed_fields::taken_over(managed_fields::of(live), &spared) else {
+        let Some(fields) = managed_fields::taken_over(managed_fields::of(live), &spared, taken) else {
             return Ok(());
         };
         let version = live.pointer("/metadata/resourceVersion");
         let body = json!({"metadata": {"resourceVersion": version, "managedFields": fields}});
-        let taken = api.patch_metadata(&wanted.id.name, &PatchParams::default(), &Patch::Merge(&body)).await;
-        match taken.map_err(|source| Error::call(format!("take over the fields of {}", wanted.id), source)) {
-            Err(error) if error.class() == Class::Terminal => {
+        let patched =
+            api.patch_metadata(&wanted.id.name, &PatchParams::default(), &Patch::Merge(&body)).await;
+        match patched.map_err(|source| Error::call(format!("take over the fields of {}", wanted.id), source))
+        {
+            Err(error) if taken == Taken::Declared && error.class() == Class::Terminal => {
                 tracing::warn!(object = %wanted.id, %error, "fields of other tools are left theirs");
                 Ok(())
             }
-            taken => taken.map(drop),
+            patched => patched.map(drop),
         }
     }
 

@@ -5,9 +5,11 @@ use std::path::Path;
 use gix::ObjectId;
 use gix::bstr::ByteSlice as _;
 use gix::object::tree::EntryKind;
+use serde_json::Value;
 
 use super::{Checkout, Content, Entry, Error, Listing, Query, tree};
-use crate::domain::manifest::Limits;
+use crate::domain::manifest::{self, Limits};
+use crate::domain::request::{self, Rendering};
 use crate::domain::tool::Tool;
 use crate::domain::version::Range;
 
@@ -106,12 +108,9 @@ pub(super) fn read_files(
     for entry in folder.iter() {
         names.push(entry.map_err(fault)?.filename().to_string());
     }
-    let overriding = [".argocd-source.yaml".to_owned(), format!(".argocd-source-{}.yaml", query.application)];
-    if let Some(name) = names.iter().find(|name| overriding.contains(name)) {
-        let detail =
-            "overrides the Application, which is not supported; write it into spec.source".to_owned();
-        return Err(Error::File { file: name.clone(), detail });
-    }
+    let overridden = overridden(repository, &folder, query, limits)?;
+    let query =
+        &overridden.clone().map_or_else(|| query.clone(), |rendering| Query { rendering, ..query.clone() });
     let tool = query.rendering.tool.unwrap_or_else(|| Tool::of(names.iter().map(String::as_str)));
     let content = match tool {
         Tool::Directory => {
@@ -123,7 +122,50 @@ pub(super) fn read_files(
         }
         tool => Content::Tree(tool, tree::collect(repository, &top, query, tool, limits)?),
     };
-    Ok(Checkout { revision, content })
+    Ok(Checkout { revision, content, overridden })
+}
+
+/// How manifests are made of a folder, where files in it say otherwise than the query.
+fn overridden(
+    repository: &gix::Repository,
+    folder: &gix::Tree<'_>,
+    query: &Query,
+    limits: Limits,
+) -> Result<Option<Rendering>, Error> {
+    let Some(source) = &query.source else { return Ok(None) };
+    let mut files = Vec::new();
+    for name in request::overriding(&query.application) {
+        let Some(entry) = folder.find_entry(name.as_str()) else { continue };
+        let mut walk = Walk { repository, query, limits, files: Vec::new(), bytes: 0, seen: 0 };
+        if !matches!(entry.kind(), EntryKind::Blob | EntryKind::BlobExecutable) {
+            return Err(walk.file_error(&name, "is no file; put the file itself there"));
+        }
+        walk.file(&name, entry.oid().to_owned())?;
+        for (path, text) in walk.files {
+            let value = document(&path, &text)?;
+            if !value.is_object() {
+                return Err(Error::File {
+                    file: path,
+                    detail: "is no mapping of fields of a source".to_owned(),
+                });
+            }
+            files.push((path, value));
+        }
+    }
+    let Some((file, _)) = files.last() else { return Ok(None) };
+    let refused = |words: String| Error::File {
+        file: file.clone(),
+        detail: format!("overrides the Application: {words}"),
+    };
+    request::overridden(source, &files).map(Some).map_err(refused)
+}
+
+/// The one document of a file.
+pub(super) fn document(path: &str, text: &str) -> Result<Value, Error> {
+    manifest::document(path, text).map_err(|error| Error::File {
+        file: path.to_owned(),
+        detail: format!("line {}: {}", error.line, error.message),
+    })
 }
 
 /// Lists all folders and files of a commit.

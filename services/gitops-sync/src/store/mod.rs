@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mlp_crds::argocd;
 use mlp_model::{Class, Classified};
 use sha2::{Digest as _, Sha256};
 
@@ -66,17 +67,21 @@ pub struct Query {
     pub application: String,
     /// What makes the folder into manifests.
     pub rendering: Rendering,
+    /// The source as the spec has it, where files in its folder may say otherwise.
+    pub source: Option<argocd::Source>,
     /// Ask the remote now, however fresh the mirror is.
     pub fresh: bool,
 }
 
 /// One folder at one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Checkout {
     /// The commit, in full.
     pub revision: String,
     /// What makes it into manifests.
     pub content: Content,
+    /// How, where files in it say otherwise than the query.
+    pub overridden: Option<Rendering>,
 }
 
 /// What is in a folder.

@@ -66,6 +66,7 @@ fn query(url: &str, revision: &str, path: &str) -> Query {
         path,
         application: "shop".into(),
         rendering: Rendering { files, ..Rendering::default() },
+        source: None,
         fresh: false,
     }
 }
@@ -196,6 +197,39 @@ async fn what_is_said_to_be_newer_is_fetched_once_and_again_where_that_fails() {
     let requests = server.requests();
     assert_eq!(read().await.unwrap(), second);
     assert_eq!(server.requests(), requests);
+}
+
+#[tokio::test]
+async fn files_in_the_folder_say_how_it_is_read_and_not_where_it_is() {
+    let (repo, cache) = (Repo::new(), tempfile::tempdir().unwrap());
+    let all = Repositories::new(options(cache.path())).unwrap();
+    let source = argocd::Source { repo_url: repo.url(), path: Some("app".into()), ..Default::default() };
+    let read = || all.read(Query { source: Some(source.clone()), ..query(&repo.url(), "main", "app") });
+    let names = ["app/a.yaml", "app/b.yaml", "app/.argocd-source.yaml", "app/.argocd-source-shop.yaml"];
+    let [a, b, of_all, of_shop] = names;
+    let other = ("app/.argocd-source-other.yaml", "directory: {include: none}");
+    repo.commit(&[(a, "a: 1"), (b, "b: 1"), other]);
+    let plain = read().await.unwrap();
+    assert_eq!((paths(&plain), plain.overridden.clone()), (vec![a, b], None));
+    repo.commit(&[(of_all, "path: elsewhere\ndirectory: {include: '*.yaml', exclude: a.yaml}")]);
+    let overridden = read().await.unwrap();
+    assert_eq!((paths(&overridden), overridden.overridden.is_some()), (vec![b], true));
+    // What is of one Application counts more, field by field.
+    repo.commit(&[(of_shop, "directory: {exclude: b.yaml}")]);
+    assert_eq!(paths(&read().await.unwrap()), [a]);
+    let file = all.read(query(&repo.url(), "main", "app")).await.unwrap();
+    assert_eq!(paths(&file), [a, b], "one that only looks for a file is not told");
+    for (text, expected) in [
+        ("helm: {fileParameter: x}", "spec.source.helm.fileParameter"),
+        ("plugin: {}", "spec.source.plugin is not supported"),
+        ("a, b", "is no mapping of fields of a source"),
+        ("directory: {include: '['}", "spec.source.directory.include"),
+        ("kustomise: {}", "spec.source.kustomise is not supported"),
+    ] {
+        repo.commit(&[(of_shop, text)]);
+        let error = read().await.unwrap_err().to_string();
+        assert!(error.starts_with(of_shop) && error.contains(expected), "{text}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use gix::object::tree::EntryKind;
 use gix::{ObjectId, Repository, Tree};
 
-use super::git::{DEPTH, ENTRIES, unreachable_error};
+use super::git::{DEPTH, ENTRIES, document, unreachable_error};
 use super::{Entry, Error, Query};
 use crate::domain::manifest::Limits;
 use crate::domain::tool::{KUSTOMIZATIONS, Tool};
-use crate::domain::{kustomize, manifest, place};
+use crate::domain::{kustomize, place};
 
 /// Every file that the tool reads for the query's folder, by path.
 pub(super) fn collect(
@@ -92,10 +92,7 @@ impl<'a> Collector<'a> {
             }
             let (path, blob) = self.kustomization_of(&folder)?;
             let text = self.text(&path, blob)?;
-            let mut value = manifest::document(&path, &text).map_err(|error| Error::File {
-                file: path.clone(),
-                detail: format!("line {}: {}", error.line, error.message),
-            })?;
+            let mut value = document(&path, &text)?;
             let refuse = |detail: String| Error::File { file: path.clone(), detail };
             let options = &self.query.rendering.kustomize;
             let is_top = folder == self.query.path;

@@ -24,15 +24,15 @@ fn pod(metadata: &Value) -> String {
     pod.to_string()
 }
 
-fn hook(name: &str, annotations: Value) -> String {
+pub(crate) fn hook(name: &str, annotations: Value) -> String {
     pod(&json!({"name": name, "annotations": annotations}))
 }
 
-fn pods(world: &World) -> Api<Pod> {
+pub(crate) fn pods(world: &World) -> Api<Pod> {
     Api::namespaced(world.client.clone(), world.namespace.name())
 }
 
-async fn appears(world: &World, name: &str) -> Pod {
+pub(crate) async fn appears(world: &World, name: &str) -> Pod {
     let found =
         wait_until(LIMIT, &format!("hook {name}"), || async { pods(world).get_opt(name).await.ok()? }).await;
     match found {
@@ -41,12 +41,12 @@ async fn appears(world: &World, name: &str) -> Pod {
     }
 }
 
-async fn ends(world: &World, name: &str, phase: &str) {
+pub(crate) async fn ends(world: &World, name: &str, phase: &str) {
     let status = json!({"status": {"phase": phase, "message": "as the test says"}});
     pods(world).patch_status(name, &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
 }
 
-async fn is_gone(world: &World, name: &str) {
+pub(crate) async fn is_gone(world: &World, name: &str) {
     let gone = || async { pods(world).get_opt(name).await.ok()?.is_none().then_some(()) };
     wait_until(LIMIT, &format!("hook {name} to be gone"), gone).await.unwrap();
 }
@@ -275,7 +275,7 @@ async fn nothing_runs_before_an_object_that_the_api_server_refuses() {
 }
 
 /// Ends every hook as it comes, and notes of each which attempts made it, by uid.
-async fn attend(
+pub(crate) async fn attend(
     world: &World,
 ) -> (Arc<Mutex<BTreeSet<(String, String, String)>>>, tokio::task::JoinHandle<()>) {
     let made: Arc<Mutex<BTreeSet<(String, String, String)>>> = Arc::default();

@@ -9,10 +9,13 @@
 )]
 
 mod basics;
+mod departure;
+mod facts;
 mod hooks;
 mod operations;
 mod options;
 mod policies;
+mod projects;
 mod sets;
 mod sources;
 mod tools;

@@ -235,6 +235,35 @@ async fn what_other_tools_declared_becomes_ours_and_goes_where_git_does_not_say_
 }
 
 #[tokio::test]
+async fn what_is_to_be_replaced_loses_what_others_added_and_keeps_what_holds_it() {
+    let world = World::new().await;
+    let replaced = |greeting: &str, more: &str| {
+        map(greeting, "one").replace("name: settings", &format!("name: settings{more}"))
+    };
+    let option = ", annotations: {argocd.argoproj.io/sync-options: Replace=true}";
+    world.commit(&[("a.yaml", &map("git", "one"))]);
+    let running = world.start().await;
+    world.declare(automated()).await;
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    let by_hand = json!({"metadata": {"finalizers": ["example.org/held"]}, "data": {"extra": "by hand"}});
+    world.maps().patch("settings", &PatchParams::default(), &Patch::Merge(&by_hand)).await.unwrap();
+    let keys = |map: ConfigMap| map.data.unwrap_or_default().into_keys().collect::<Vec<_>>();
+
+    world.commit(&[("a.yaml", &replaced("again", ""))]);
+    world.greeting(Some("again")).await;
+    assert_eq!(keys(world.maps().get("settings").await.unwrap()), ["extra", "greeting", "other"]);
+    world.commit(&[("a.yaml", &replaced("replaced", option))]);
+    world.greeting(Some("replaced")).await;
+    let live = world.maps().get("settings").await.unwrap();
+    assert_eq!(live.metadata.finalizers, Some(vec!["example.org/held".to_owned()]));
+    assert_eq!(keys(live), ["greeting", "other"]);
+    world.status("in sync", |status| word(status) == "Synced" && phase(status) == "Succeeded").await;
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    world.maps().patch("settings", &PatchParams::default(), &free).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_named_manager_declared_stays_its_own() {
     let world = World::new().await;
     world.change("kubectl", json!({"theirs": "stays"})).await;

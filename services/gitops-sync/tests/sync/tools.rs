@@ -59,6 +59,34 @@ async fn a_kustomization_is_built_with_its_base_and_only_when_what_it_reads_chan
 }
 
 #[tokio::test]
+async fn a_file_beside_a_chart_changes_its_parameters() {
+    let world = World::new().await;
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\n\
+        data: {greeting: {{ .Values.greeting | quote }}}\n";
+    let written =
+        |word: &str| format!("helm: {{parameters: [{{name: greeting, value: {word}, forceString: true}}]}}");
+    world.commit(&[
+        ("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 0.1.0\n"),
+        ("web/values.yaml", "greeting: default\n"),
+        ("web/templates/map.yaml", template),
+        // As Argo CD Image Updater writes it.
+        ("web/.argocd-source-shop.yaml", &written("one")),
+    ]);
+    let running = world.start().await;
+    world.declare_source(automated(), json!({"path": "web", "helm": {"releaseName": "web"}})).await;
+    let status = world.status("the first sync", |status| word(status) == "Synced").await;
+    assert_eq!(greeting(&world, "web").await.as_deref(), Some("one"));
+    assert_eq!(source_type(&status), Some("Helm"));
+    world.commit(&[("web/.argocd-source-shop.yaml", &written("two"))]);
+    wait_until(LIMIT, "the next parameter", || async {
+        (greeting(&world, "web").await.as_deref() == Some("two")).then_some(())
+    })
+    .await
+    .unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_chart_gets_its_values_in_order_and_a_broken_one_touches_nothing() {
     let world = World::new().await;
     let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}-{{ .Values.suffix }}}\n\

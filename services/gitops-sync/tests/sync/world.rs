@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use mlp_bus::{Bus, BusOptions, Relay, Topology};
 use mlp_crds::argocd::ApplicationStatus;
 use mlp_crds::{Application, ApplicationSet};
@@ -163,8 +163,10 @@ impl World {
 
     /// Asks for the Application's end, and its objects' with it.
     pub(crate) async fn leave(&self) {
-        let finalizer = json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}});
         let applications = self.applications();
+        let mut finalizers = applications.get(NAME).await.unwrap().finalizers().to_vec();
+        finalizers.push("resources-finalizer.argocd.argoproj.io".to_owned());
+        let finalizer = json!({"metadata": {"finalizers": finalizers}});
         applications.patch(NAME, &PatchParams::default(), &Patch::Merge(&finalizer)).await.unwrap();
         applications.delete(NAME, &DeleteParams::default()).await.unwrap();
     }

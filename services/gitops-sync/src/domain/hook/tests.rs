@@ -14,11 +14,19 @@ fn argo_cd_and_helm_say_when_in_their_own_words() {
     assert_eq!(phases(&[(HOOK, "PreSync, SyncFail")]), "PreSync,SyncFail");
     assert_eq!(phases(&[(HELM_HOOK, "pre-install,pre-upgrade")]), "PreSync");
     assert_eq!(phases(&[(HELM_HOOK, "post-upgrade"), (HOOK, "Sync")]), "Sync", "Argo CD's own counts");
-    for never in ["test", "pre-delete", "post-rollback"] {
-        let hook = read(&[(HELM_HOOK, never)]).unwrap().unwrap();
-        assert_eq!((hook.runs(), hook.at_deletion), (false, never == "pre-delete"), "{never}");
+    for (annotation, when) in [
+        (HELM_HOOK, "test"),
+        (HELM_HOOK, "pre-delete"),
+        (HELM_HOOK, "post-rollback"),
+        (HOOK, "Skip"),
+        (HOOK, "PostDelete"),
+    ] {
+        let hook = read(&[(annotation, when)]).unwrap().unwrap();
+        let ends = matches!(when, "pre-delete" | "PostDelete");
+        assert_eq!((hook.runs_in_sync(), hook.runs_at_the_end()), (false, ends), "{when}");
     }
-    assert!(!read(&[(HOOK, "Skip")]).unwrap().unwrap().runs());
+    let both = read(&[(HOOK, "PostSync, PreDelete")]).unwrap().unwrap();
+    assert!(both.runs_in_sync() && both.runs_in(Phase::PreDelete) && !both.runs_in(Phase::PostDelete));
     assert_eq!(read(&[]), Ok(None));
     assert_eq!(read(&[(HELM_HOOK, "crd-install")]), Ok(None));
     assert_eq!(read(&[(HOOK, "Later")]), Err((HOOK, "Later".to_owned())));

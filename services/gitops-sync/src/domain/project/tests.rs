@@ -85,6 +85,18 @@ fn kinds() {
 }
 
 #[test]
+fn objects_of_a_cluster_scoped_kind_may_be_named() {
+    let id = |name: &str| ObjectId { kind: "Namespace".into(), name: name.into(), ..ObjectId::default() };
+    let spec = project(json!({
+        "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": "team-*"}],
+        "clusterResourceBlacklist": [{"group": "", "kind": "Namespace", "name": "team-secret"}],
+    }));
+    let scope = Scope { namespace: "", tenant: &Tenant::Platform, project: Some(&spec) };
+    let may = |name: &str| check_kind(scope, &id(name), false).is_ok();
+    assert_eq!((may("team-a"), may("team-secret"), may("kube-system")), (true, false, false));
+}
+
+#[test]
 fn what_would_narrow_and_is_not_done_is_refused_by_name() {
     let says = |spec: Value| {
         let project = project(spec);

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use mlp_crds::argocd::{ApplicationSpec, Directory, Source};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Check, FileRules, Origin, Rendering};
+use super::{Check, FileRules, Origin, Rendering, words};
 use crate::domain::glob::Glob;
 use crate::domain::tool::Tool;
 use crate::domain::{helm, kustomize, place};
@@ -120,6 +120,32 @@ fn file_rules(at: &str, directory: Option<&Directory>, check: &mut Check) -> Fil
         include: glob("include", directory.include.as_ref()),
         exclude: glob("exclude", directory.exclude.as_ref()),
     }
+}
+
+/// How the names of files begin that override a source.
+pub(super) const OVERRIDING: &str = ".argocd-source";
+
+/// Names of the files in a source's folder that say how manifests are made of it: for all Applications, and for one.
+pub fn overriding(application: &str) -> [String; 2] {
+    [format!("{OVERRIDING}.yaml"), format!("{OVERRIDING}-{application}.yaml")]
+}
+
+/// What makes a source into manifests where such files are in its folder; path and value of each, the stronger last.
+/// Where the source is (address, revision, path, chart) they do not say.
+///
+/// # Errors
+/// What is wrong with the source as they make it.
+pub fn overridden(source: &Source, files: &[(String, Value)]) -> Result<Rendering, String> {
+    let mut merged = json!(source);
+    for (_, value) in files {
+        json_patch::merge(&mut merged, value);
+    }
+    let merged: Source = serde_json::from_value(merged).map_err(|error| error.to_string())?;
+    let mut check = Check::default();
+    check.unsupported("spec.source.plugin", merged.plugin.is_some());
+    check.rest("spec.source", &merged.rest, &["name"]);
+    let rendering = rendering("spec.source", &merged, &mut check);
+    if check.0.is_empty() { Ok(rendering) } else { Err(words(&check.0)) }
 }
 
 /// What makes the source into manifests; refuses what it is told and does not understand.

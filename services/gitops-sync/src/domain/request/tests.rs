@@ -67,6 +67,7 @@ fn options_of_deletions_and_of_ownership_are_read() {
     assert!(plain.takes_over && plain.pruning.consent == Consent::Given);
     let other = with(json!(["Prune=confirm", "ClientSideApplyMigration=false"]));
     assert!(!other.takes_over && other.pruning.consent == Consent::Asked);
+    assert!(!plain.replaces && with(json!(["Replace=true"])).replaces);
     let options = |text: &str| vec!["Prune=true".to_owned(), text.to_owned()];
     assert_eq!(deletion(&options("Validate=true")), Consent::Given);
     assert_eq!(deletion(&options("Delete=confirm")), Consent::Asked);
@@ -102,7 +103,7 @@ fn what_is_not_supported_is_refused_by_name() {
         ("spec.sourceHydrator", |v| v["sourceHydrator"] = json!({})),
         ("spec.destination.server", |v| v["destination"]["server"] = json!("https://other:6443")),
         ("spec.destination.namespace", |v| v["destination"]["namespace"] = json!("")),
-        ("spec.syncPolicy.syncOptions", |v| v["syncPolicy"] = json!({"syncOptions": ["Replace=true"]})),
+        ("spec.syncPolicy.syncOptions", |v| v["syncPolicy"] = json!({"syncOptions": ["Replace=maybe"]})),
         ("spec.syncPolicy.retry.backoff.duration", |v| {
             v["syncPolicy"] = json!({"retry": {"backoff": {"duration": "soon"}}});
         }),

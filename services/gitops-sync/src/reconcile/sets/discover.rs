@@ -89,6 +89,7 @@ impl SetReconciler {
             path: String::new(),
             application: set.name_any(),
             rendering: Rendering::default(),
+            source: None,
             fresh,
         };
         let listing = self.parts.repositories.listing(query).await;

@@ -13,7 +13,10 @@ pub use application_set::{
     ApplicationSet, ApplicationSetCondition, ApplicationSetResource, ApplicationSetSpec,
     ApplicationSetStatus, ApplicationSetSyncPolicy, IgnoredApplicationFields,
 };
-pub use project::{AppProject, AppProjectSpec, GroupKind, ProjectDestination};
+pub use project::{
+    AppProject, AppProjectSpec, ClusterResourceRestriction, GroupKind, OrphanedResourceKey,
+    OrphanedResources, ProjectDestination,
+};
 pub use spec::{
     ApplicationSpec, Automated, Backoff, Destination, Directory, IgnoreDifference, ManagedNamespaceMetadata,
     Retry, Source, SyncPolicy,

@@ -34,16 +34,19 @@ pub struct AppProjectSpec {
     pub destinations: Vec<ProjectDestination>,
     /// Cluster-scoped kinds that are allowed; absent means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster_resource_whitelist: Option<Vec<GroupKind>>,
+    pub cluster_resource_whitelist: Option<Vec<ClusterResourceRestriction>>,
     /// Cluster-scoped kinds that are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cluster_resource_blacklist: Vec<GroupKind>,
+    pub cluster_resource_blacklist: Vec<ClusterResourceRestriction>,
     /// Namespaced kinds that are allowed; absent means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_resource_whitelist: Option<Vec<GroupKind>>,
     /// Namespaced kinds that are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespace_resource_blacklist: Vec<GroupKind>,
+    /// Whether, and which, objects are told of that are in a destination and of no Application; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphaned_resources: Option<OrphanedResources>,
     /// Fields that we do not read.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -72,4 +75,44 @@ pub struct GroupKind {
     pub group: String,
     /// Kind.
     pub kind: String,
+}
+
+/// A cluster-scoped kind, or some objects of it, globs.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterResourceRestriction {
+    /// API group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Name of the object; absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What is told of objects that no Application manages.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OrphanedResources {
+    /// Whether they give a condition; absent means that they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn: Option<bool>,
+    /// Those that are not told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<OrphanedResourceKey>,
+}
+
+/// Objects that are not told of, globs; a kind or name that is absent or empty means all.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OrphanedResourceKey {
+    /// API group. Empty is the core group, as in Argo CD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Name of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
