@@ -10,7 +10,7 @@ use mlp_reconcile::ObjectRef;
 use serde_json::json;
 
 use crate::hooks::{appears, attend, ends, hook, is_gone, pods};
-use crate::world::{LIMIT, NAME, World, phase, settings, word};
+use crate::world::{LIMIT, Loop, NAME, World, phase, settings, word};
 
 const BEFORE: &str = "pre-delete-finalizer.argocd.argoproj.io";
 const AFTER: &str = "post-delete-finalizer.argocd.argoproj.io";
@@ -48,17 +48,21 @@ fn policy() -> serde_json::Value {
     json!({"automated": {"prune": true}, "retry": {"limit": 0}})
 }
 
-#[tokio::test]
-async fn hooks_of_the_end_run_before_objects_go_and_after_they_are_gone() {
+/// An Application in sync, with a hook before its end and one after.
+async fn with_both() -> (World, Loop) {
     let world = World::new().await;
-    world.commit(&[
-        ("a.yaml", &settings("hello")),
-        ("1.json", &before("backup")),
-        ("2.json", &after("goodbye")),
-    ]);
+    let both = [("1.json", &before("backup")), ("2.json", &after("goodbye"))];
+    world.commit(&[("a.yaml", &settings("hello"))]);
+    world.commit(&both.map(|(file, hook)| (file, hook.as_str())));
     let running = world.start().await;
     world.declare(policy()).await;
     world.is_synced().await;
+    (world, running)
+}
+
+#[tokio::test]
+async fn hooks_of_the_end_run_before_objects_go_and_after_they_are_gone() {
+    let (world, running) = with_both().await;
     world.has_finalizers(&[BEFORE, AFTER]).await;
     assert!(
         pods(&world).list(&Default::default()).await.unwrap().items.is_empty(),
@@ -113,14 +117,7 @@ async fn a_hook_of_the_end_that_fails_keeps_the_objects_until_git_holds_another(
 
 #[tokio::test]
 async fn what_git_has_no_hook_for_is_not_waited_for() {
-    let world = World::new().await;
-    world.commit(&[
-        ("a.yaml", &settings("hello")),
-        ("1.json", &before("backup")),
-        ("2.json", &after("goodbye")),
-    ]);
-    let running = world.start().await;
-    world.declare(policy()).await;
+    let (world, running) = with_both().await;
     world.has_finalizers(&[BEFORE, AFTER]).await;
     world.commit(&[("1.json", ""), ("a.yaml", &settings("again"))]);
     world.greeting(Some("again")).await;
@@ -138,15 +135,7 @@ async fn what_git_has_no_hook_for_is_not_waited_for() {
 #[tokio::test]
 async fn killed_after_each_write_hooks_of_the_end_run_once() {
     for writes in 1..40 {
-        let world = World::new().await;
-        world.commit(&[
-            ("a.yaml", &settings("hello")),
-            ("1.json", &before("backup")),
-            ("2.json", &after("goodbye")),
-        ]);
-        let running = world.start().await;
-        world.declare(policy()).await;
-        world.is_synced().await;
+        let (world, running) = with_both().await;
         running.stop().await;
         let (made, watching) = attend(&world).await;
         world.leave().await;
