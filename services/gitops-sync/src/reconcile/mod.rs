@@ -226,7 +226,7 @@ impl ApplicationReconciler {
         if let Some(held) = &held {
             outcome.faults.push(Fault::new(HELD, hold::said(application.annotations(), held)));
         }
-        outcome.faults.extend(self.orphans(&request, &permission).await);
+        outcome.faults.extend(self.orphans(&request, &permission, &picture).await);
         let findings = self.findings(application, rendered.all());
         let (barring, others) = self.barring(application, &findings, &live);
         let barred = (!barring.is_empty()).then(|| policy::words(&barring));

@@ -18,6 +18,7 @@ use super::kinds::Kind;
 use super::render::Permission;
 use crate::domain::identity::{ObjectId, Owner, owner};
 use crate::domain::orphan;
+use crate::domain::picture::Picture;
 use crate::domain::request::Request;
 use crate::domain::status::{Fault, ORPHANED};
 use crate::error::Error;
@@ -85,7 +86,12 @@ fn key(kind: &Kind) -> (String, String) {
 impl ApplicationReconciler {
     /// What is to be told of the destination's objects that no Application manages. Where that cannot be found out it is
     /// what was known before: it holds nothing up.
-    pub(super) async fn orphans(&self, request: &Request, permission: &Permission) -> Option<Fault> {
+    pub(super) async fn orphans(
+        &self,
+        request: &Request,
+        permission: &Permission,
+        picture: &Picture,
+    ) -> Option<Fault> {
         let settings = permission.orphaned_resources()?;
         let held = self.unowned(&request.namespace).await;
         let named: BTreeSet<&String> = held.iter().filter_map(|(_, instance)| instance.as_ref()).collect();
@@ -93,7 +99,9 @@ impl ApplicationReconciler {
         let is_managed =
             |instance: &Option<String>| instance.as_ref().is_some_and(|name| living.contains(name));
         let unmanaged = held.iter().filter(|(id, instance)| !is_managed(instance) && permission.permits(id));
-        let unmanaged = unmanaged.map(|(id, _)| id);
+        // What it is about to take, or took since it was asked.
+        let wants = |id: &ObjectId| picture.items.iter().any(|item| item.id.same_object(id));
+        let unmanaged = unmanaged.map(|(id, _)| id).filter(|id| !wants(id));
         let words = orphan::told(unmanaged, settings, &request.namespace, &request.project)?;
         Some(Fault::new(ORPHANED, words))
     }

@@ -1,14 +1,13 @@
 //! What an AppProject asks for.
 
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use mlp_crds::AppProject;
 use mlp_crds::argocd::ApplicationStatus;
-use mlp_harness::wait_until;
 use mlp_reconcile::ObjectRef;
 use serde_json::{Value, json};
 
-use crate::world::{LIMIT, Loop, NAME, World, automated, phase, settings, word};
+use crate::world::{Loop, NAME, World, automated, phase, settings, word};
 
 fn orphans(status: &ApplicationStatus) -> Option<&str> {
     let found = status.conditions.iter().find(|one| one.type_ == "OrphanedResourceWarning");
@@ -60,8 +59,11 @@ async fn what_nobody_manages_is_told_of_where_the_project_asks() {
         .project(&running, json!({"orphanedResources": {"ignore": [{"kind": "ConfigMap", "name": "forg*"}]}}))
         .await;
     world.status("no warning", |status| orphans(status).is_none()).await;
-    world.maps().delete("forgotten", &DeleteParams::default()).await.unwrap();
-    let gone = || async { world.maps().get_opt("forgotten").await.ok()?.is_none().then_some(()) };
-    wait_until(LIMIT, "it is gone", gone).await.unwrap();
+
+    // Written into git it is somebody's at once.
+    world.project(&running, json!({"orphanedResources": {"warn": true}})).await;
+    world.status("the warning again", |status| orphans(status).is_some()).await;
+    world.commit(&[("b.yaml", &settings("mine").replace("name: settings", "name: forgotten"))]);
+    world.status("no warning", |status| orphans(status).is_none() && status.resources.len() == 2).await;
     running.stop().await;
 }
