@@ -25,9 +25,12 @@ const FINALIZERS: [(Phase, [&str; 2]); 2] = [
 /// Entry of an operation's `info` that says for which phase it is.
 const PHASE: &str = "mlplatform.dev/deletion";
 
-/// The finalizers of each phase: the first is ours to put.
-pub fn finalizers() -> impl Iterator<Item = (Phase, [&'static str; 2])> {
-    FINALIZERS.into_iter()
+/// The phases of the end, in their order.
+pub const PHASES: [Phase; 2] = [Phase::PreDelete, Phase::PostDelete];
+
+/// The finalizers of a phase of the end: the first is ours to put.
+pub fn finalizers(phase: Phase) -> impl Iterator<Item = &'static str> {
+    FINALIZERS.into_iter().filter(move |(of, _)| *of == phase).flat_map(|(_, names)| names)
 }
 
 /// What to do about the hooks of a phase.

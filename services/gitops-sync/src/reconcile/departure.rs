@@ -45,7 +45,8 @@ impl ApplicationReconciler {
         rendered: &Rendered,
     ) -> Result<Arc<Application>, Error> {
         let api = self.namespaced(&application);
-        for (phase, [name, _]) in departure::finalizers() {
+        for phase in departure::PHASES {
+            let name = finalizer_of(phase);
             let wanted = rendered.ends.iter().any(|one| policy(one).runs_in(phase));
             if wanted {
                 application = finalizer::ensure(&api, SERVICE, application, name).await?;
@@ -64,9 +65,8 @@ impl ApplicationReconciler {
         application: &Arc<Application>,
         phase: Phase,
     ) -> Result<Option<Next>, Error> {
-        let names = departure::finalizers().filter(|(of, _)| *of == phase).flat_map(|(_, names)| names);
-        let mut names = names.filter(|name| finalizer::has(&**application, name));
-        let Some(name) = names.next() else { return Ok(None) };
+        let mut names = departure::finalizers(phase);
+        let Some(name) = names.find(|name| finalizer::has(&**application, name)) else { return Ok(None) };
         match self.run_end(application, phase).await? {
             Ended::Done => {
                 finalizer::remove(&self.namespaced(application), SERVICE, &**application, name).await?;
@@ -224,10 +224,7 @@ impl ApplicationReconciler {
         let mut next = application.status.clone().unwrap_or_default();
         next.operation_state = Some(state.clone());
         for hook in hooks.iter().map(|one| hook(&one.id, None)) {
-            let place = |one: &ResourceStatus| {
-                (one.group.clone(), one.kind.clone(), one.namespace.clone(), one.name.clone())
-            };
-            if !next.resources.iter().any(|known| place(known) == place(&hook)) {
+            if !next.resources.iter().any(|known| is_same(known, &hook)) {
                 next.resources.push(hook);
             }
         }
@@ -245,9 +242,18 @@ impl ApplicationReconciler {
     }
 }
 
+fn is_same(one: &ResourceStatus, other: &ResourceStatus) -> bool {
+    (&one.group, &one.kind, &one.namespace, &one.name)
+        == (&other.group, &other.kind, &other.namespace, &other.name)
+}
+
 /// What is said while the hooks of a phase are not done.
 fn words(phase: Phase, message: &str) -> String {
-    let names = departure::finalizers().filter(|(of, _)| *of == phase).map(|(_, [name, _])| name);
-    let name = names.collect::<String>();
+    let name = finalizer_of(phase);
     format!("hooks of {}: {message} (without finalizer {name} they are not waited for)", phase.as_str())
+}
+
+/// The finalizer that we put for a phase.
+fn finalizer_of(phase: Phase) -> &'static str {
+    departure::finalizers(phase).next().unwrap_or_default()
 }

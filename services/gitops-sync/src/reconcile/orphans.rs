@@ -31,6 +31,8 @@ const REFUSED: Duration = Duration::from_secs(600);
 const NAMESPACES: usize = 2_000;
 /// Kinds listed at the same time.
 const LISTS: usize = 8;
+/// Objects of a namespace that are remembered; what is beyond is not told of.
+const OBJECTS: usize = 20_000;
 /// Objects per page.
 const PAGE: u32 = 500;
 /// What everything that the platform makes carries.
@@ -141,7 +143,7 @@ impl ApplicationReconciler {
                     tracing::debug!(kind = kind.resource.kind, %error, "not looked for among orphaned resources");
                     self.strays.refuse(&kind);
                 }
-                listed => all.extend(listed?),
+                listed => all.extend(listed?.into_iter().take(OBJECTS.saturating_sub(all.len()))),
             }
         }
         Ok(all)
