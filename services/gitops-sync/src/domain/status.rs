@@ -257,19 +257,21 @@ pub fn differing(status: &ApplicationStatus) -> impl Iterator<Item = &ResourceSt
     status.resources.iter().filter(|one| one.status.as_deref() == Some(SyncWord::OutOfSync.as_str()))
 }
 
-/// A successful operation enters the history once, known by its start.
+/// A successful operation enters the history once, known by its start and what it synced.
 fn record_history(next: &mut ApplicationStatus, limit: usize) {
     let succeeded = |state: &&OperationState| state.phase == SUCCEEDED && !is_partial(&state.operation);
     let Some(state) = next.operation_state.as_ref().filter(succeeded) else { return };
-    if next.history.last().is_some_and(|last| last.deploy_started_at == state.started_at) {
-        return;
-    }
     let result = state.sync_result.clone().unwrap_or_default();
-    // What undoes a change made beside git is no new revision: it must not push out what one could go back to.
     let same = |last: &HistoryEntry| {
         revision::entered(last) == revision::begun(&result)
             && (last.source == result.source && last.sources == result.sources)
     };
+    // Times are of whole seconds, in which two commits may be synced.
+    let is_entered = |last: &HistoryEntry| last.deploy_started_at == state.started_at && same(last);
+    if next.history.last().is_some_and(is_entered) {
+        return;
+    }
+    // What undoes a change made beside git is no new revision: it must not push out what one could go back to.
     if is_heal(&state.operation) && next.history.last().is_some_and(same) {
         return;
     }

@@ -115,6 +115,14 @@ fn history_is_bounded_and_numbered_on() {
     }
     let ids: Vec<i64> = status.history.iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [2, 3, 4]);
+    // Another commit of the same second is another entry, and the same one is not.
+    let mut second = outcome("Succeeded");
+    let state = second.operation.as_mut().unwrap();
+    state.started_at = Some(operation::seconds(at(40)));
+    state.sync_result.as_mut().unwrap().revision = "b".repeat(40);
+    let entered = build(&spec(), &status, &second, 3, at(45));
+    assert_eq!(entered.history.iter().map(|entry| entry.id).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(build(&spec(), &entered, &second, 3, at(46)).history, entered.history);
     // What only undoes a change made beside git pushes out nothing that one could go back to.
     let mut heal = outcome("Succeeded");
     let state = heal.operation.as_mut().unwrap();
